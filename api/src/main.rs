@@ -1,0 +1,3 @@
+//! Verbatim: the `api` crate.
+
+fn main() {}

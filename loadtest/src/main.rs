@@ -1,0 +1,3 @@
+//! Verbatim: the `loadtest` crate.
+
+fn main() {}
