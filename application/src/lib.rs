@@ -1,1 +1,13 @@
-//! Verbatim: the `application` crate.
+//! The use cases of Verbatim, and the ports (traits) through which they reach the world.
+//!
+//! Nothing here knows which adapter it has: an event log is an [`ports::EventLog`], whether SQLite or PostgreSQL.
+
+pub mod bus;
+pub mod codec;
+pub mod commands;
+pub mod error;
+pub mod ports;
+pub mod push;
+pub mod views;
+
+pub use error::{AppError, ErrorClass, FieldError};

@@ -1,0 +1,118 @@
+//! The one error type that leaves a use case. Each transport maps it in one place, by its [`ErrorClass`].
+
+use std::{borrow::Cow, time::Duration};
+use verbatim_domain::{ErrorKind, Rejection, text::TextError};
+
+/// How the client is to take an error. Transports match on it exhaustively.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorClass {
+    /// The request is malformed or a field is out of range.
+    Invalid,
+    /// Who asks is not known, or no longer.
+    Unauthenticated,
+    /// Who asks may not do this.
+    Forbidden,
+    /// What is named does not exist.
+    NotFound,
+    /// Something else has what is wanted, or changed meanwhile.
+    Conflict,
+    /// A rule of the domain, named by the code, says no.
+    Rejected,
+    /// More bytes than this takes.
+    TooLarge,
+    /// Too much at once, from this client or from all; try later.
+    Overloaded,
+    /// Something this needs is not there now; try later.
+    Unavailable,
+    /// A bug. The client sees a request id and nothing else.
+    Internal,
+}
+
+/// One field that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldError {
+    /// The field's name as in the request.
+    pub field: &'static str,
+    /// What is wrong with it, for people.
+    pub detail: String,
+}
+
+/// Why a use case failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{detail}")]
+pub struct AppError {
+    /// How to take it.
+    pub class: ErrorClass,
+    /// Stable snake_case name of the reason.
+    pub code: &'static str,
+    /// A sentence for people. Never holds what the client did not say itself.
+    pub detail: Cow<'static, str>,
+    /// The fields that are wrong, for [`ErrorClass::Invalid`].
+    pub fields: Vec<FieldError>,
+    /// When to try again, for [`ErrorClass::Overloaded`] and [`ErrorClass::Unavailable`].
+    pub retry_after: Option<Duration>,
+    /// What lies beneath; logged, never shown.
+    #[source]
+    pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// When a client is told to come back after an overload or outage, unless something better is known.
+pub const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+impl AppError {
+    /// An error with a class, a code and a sentence.
+    #[must_use]
+    pub fn new(class: ErrorClass, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+        let retry_after =
+            matches!(class, ErrorClass::Overloaded | ErrorClass::Unavailable).then_some(RETRY_AFTER);
+        Self { class, code, detail: detail.into(), fields: Vec::new(), retry_after, source: None }
+    }
+
+    /// One field is wrong.
+    #[must_use]
+    pub fn field(field: &'static str, detail: impl Into<String>) -> Self {
+        let mut error = Self::new(ErrorClass::Invalid, "invalid_field", "the request has an invalid field");
+        error.fields.push(FieldError { field, detail: detail.into() });
+        error
+    }
+
+    /// A text field is wrong.
+    pub fn text(field: &'static str) -> impl FnOnce(TextError) -> Self {
+        move |error| Self::field(field, error.to_string())
+    }
+
+    /// Something this needs is not there now.
+    #[must_use]
+    pub fn unavailable(
+        detail: &'static str,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self { source: Some(source.into()), ..Self::new(ErrorClass::Unavailable, "unavailable", detail) }
+    }
+
+    /// A bug or a broken invariant.
+    #[must_use]
+    pub fn internal(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        let detail = "something went wrong here; the request id tells us what";
+        Self { source: Some(source.into()), ..Self::new(ErrorClass::Internal, "internal", detail) }
+    }
+
+    /// The one who asks is not known.
+    #[must_use]
+    pub fn unauthenticated(code: &'static str, detail: &'static str) -> Self {
+        Self::new(ErrorClass::Unauthenticated, code, detail)
+    }
+}
+
+impl<R: Rejection> From<R> for AppError {
+    fn from(rejection: R) -> Self {
+        let class = match rejection.kind() {
+            ErrorKind::Invalid => ErrorClass::Invalid,
+            ErrorKind::Forbidden => ErrorClass::Forbidden,
+            ErrorKind::NotFound => ErrorClass::NotFound,
+            ErrorKind::Conflict => ErrorClass::Conflict,
+            ErrorKind::Rejected => ErrorClass::Rejected,
+        };
+        Self::new(class, rejection.code(), rejection.to_string())
+    }
+}

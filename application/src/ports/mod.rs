@@ -1,0 +1,22 @@
+//! What the use cases need from the world, one trait per port. Each port has one contract suite that every adapter
+//! passes.
+
+mod event_log;
+mod identity;
+mod read_models;
+mod realtime;
+mod time;
+
+pub use event_log::{
+    AppendError, Appended, EventLog, LogError, NewEvent, NewSnapshot, READ_BATCH_MAX, RecordedEvent,
+    Snapshot, StreamId,
+};
+pub use identity::{
+    AccessClaims, IdentityError, IssuedTicket, LoginLimiter, PasswordHasher, RefreshOutcome, SessionStore,
+    TicketStore, TokenIssuer,
+};
+pub use read_models::{
+    HistoryReader, MemberReader, Page, Positions, Range, ReadError, RoomReader, UnreadReader, UnreadSnapshot,
+};
+pub use realtime::{Broadcast, BroadcastError, PushStream};
+pub use time::{Clock, IdGenerator};

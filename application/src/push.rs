@@ -1,0 +1,58 @@
+//! What a projection tells the hubs after its commit.
+
+use crate::views::{MessageView, UnreadView};
+use serde::{Deserialize, Serialize};
+use verbatim_domain::{MemberId, RoomId, Timestamp};
+
+/// One projected change.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Push {
+    /// Position of the event in the log: hubs drop what they have seen.
+    pub position: u64,
+    /// The room it belongs to.
+    pub room_id: RoomId,
+    /// What changed.
+    pub change: Change,
+}
+
+/// What changed in a room.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Change {
+    /// A new message.
+    Sent(MessageView),
+    /// A message says something else.
+    Edited(MessageView),
+    /// A message was taken back.
+    Deleted(MessageView),
+    /// Somebody came in.
+    Joined(Membership),
+    /// Somebody went; their subscriptions to the room end now.
+    Left(Membership),
+    /// The room is shut.
+    Closed {
+        /// Number of its last message.
+        last_seq: u64,
+    },
+    /// A member has read up to here.
+    Read {
+        /// Who.
+        member_id: MemberId,
+        /// What is left unread.
+        unread: UnreadView,
+    },
+}
+
+/// Somebody coming or going.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Membership {
+    /// Who.
+    pub member_id: MemberId,
+    /// What the member is called now.
+    pub display_name: String,
+    /// Who brought them in or put them out, unless it was themselves.
+    pub by: Option<MemberId>,
+    /// Number of the room's last message then.
+    pub last_seq: u64,
+    /// When.
+    pub at: Timestamp,
+}
