@@ -20,8 +20,10 @@ pub enum ErrorClass {
     Rejected,
     /// More bytes than this takes.
     TooLarge,
-    /// Too much at once, from this client or from all; try later.
+    /// Too much at once, from all clients together; try later.
     Overloaded,
+    /// This client tried too often; try later.
+    Limited,
     /// Something this needs is not there now; try later.
     Unavailable,
     /// A bug. The client sees a request id and nothing else.

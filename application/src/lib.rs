@@ -2,12 +2,15 @@
 //!
 //! Nothing here knows which adapter it has: an event log is an [`ports::EventLog`], whether SQLite or PostgreSQL.
 
+pub mod app;
 pub mod bus;
 pub mod codec;
 pub mod commands;
 pub mod error;
 pub mod ports;
 pub mod push;
+pub mod queries;
 pub mod views;
 
+pub use app::{App, Caller, Context, Done};
 pub use error::{AppError, ErrorClass, FieldError};

@@ -9,7 +9,7 @@ pub use command::{MessageRef, RoomCommand};
 pub use event::RoomEvent;
 pub use seq_set::SeqSet;
 
-use crate::{Decider, ErrorKind, MemberId, Rejection, RoomId, decider::cqrs_shim, text::RoomName};
+use crate::{Decider, ErrorKind, MemberId, Rejection, RoomId, Timestamp, decider::cqrs_shim, text::RoomName};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
@@ -130,6 +130,7 @@ struct Opened {
     room_id: RoomId,
     kind: RoomKind,
     name: Option<RoomName>,
+    at: Timestamp,
 }
 
 impl Room {
@@ -143,6 +144,12 @@ impl Room {
     #[must_use]
     pub fn name(&self) -> Option<&RoomName> {
         self.opened.as_ref().and_then(|o| o.name.as_ref())
+    }
+
+    /// When it was opened, unless the stream is empty.
+    #[must_use]
+    pub fn created_at(&self) -> Option<Timestamp> {
+        self.opened.as_ref().map(|o| o.at)
     }
 
     /// Number of its last message, 0 for none.
@@ -201,13 +208,13 @@ impl Decider for Room {
     fn evolve(&mut self, event: &RoomEvent) {
         use RoomEvent as E;
         match event {
-            E::GroupRoomCreated { room_id, name, creator, .. } => {
-                self.opened =
-                    Some(Opened { room_id: *room_id, kind: RoomKind::Group, name: Some(name.clone()) });
+            E::GroupRoomCreated { room_id, name, creator, at } => {
+                let name = Some(name.clone());
+                self.opened = Some(Opened { room_id: *room_id, kind: RoomKind::Group, name, at: *at });
                 self.enter(*creator, RoomRole::Owner);
             }
-            E::DirectRoomOpened { room_id, members, .. } => {
-                self.opened = Some(Opened { room_id: *room_id, kind: RoomKind::Direct, name: None });
+            E::DirectRoomOpened { room_id, members, at } => {
+                self.opened = Some(Opened { room_id: *room_id, kind: RoomKind::Direct, name: None, at: *at });
                 for member in members {
                     self.enter(*member, RoomRole::Member);
                 }

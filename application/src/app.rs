@@ -1,0 +1,151 @@
+//! Everything the use cases work with, in one place that transports hold.
+
+use crate::{
+    bus::{Bus, Command, Executed, Idempotency, Intent, Step},
+    error::{AppError, ErrorClass},
+    ports::{
+        Clock, EventLog, HistoryReader, IdGenerator, LoginLimiter, MemberReader, PasswordHasher, Positions,
+        RoomReader, SessionStore, StreamId, TicketStore, TokenIssuer, UnreadReader,
+    },
+};
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+use verbatim_domain::{MemberId, RoomId, member::MemberRole, text::IdempotencyKey};
+
+/// The ports and the bus. Built once by the wiring point, shared by all transports.
+pub struct App {
+    /// The way to every aggregate.
+    pub bus: Bus,
+    /// The event log.
+    pub log: Arc<dyn EventLog>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Where ids come from.
+    pub ids: Arc<dyn IdGenerator>,
+    /// Password hashing.
+    pub passwords: Arc<dyn PasswordHasher>,
+    /// Access tokens.
+    pub tokens: Arc<dyn TokenIssuer>,
+    /// Refresh tokens.
+    pub sessions: Arc<dyn SessionStore>,
+    /// The limit on guessing.
+    pub logins: Arc<dyn LoginLimiter>,
+    /// One-use tickets.
+    pub tickets: Arc<dyn TicketStore>,
+    /// Message history.
+    pub history: Arc<dyn HistoryReader>,
+    /// Rooms.
+    pub rooms: Arc<dyn RoomReader>,
+    /// Members.
+    pub members: Arc<dyn MemberReader>,
+    /// Unread counts.
+    pub unread: Arc<dyn UnreadReader>,
+    /// How far the projections are.
+    pub positions: Arc<dyn Positions>,
+}
+
+/// Who asks, as their access token says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Caller {
+    /// Who.
+    pub member_id: MemberId,
+    /// In which role.
+    pub role: MemberRole,
+    /// In which session.
+    pub session_id: uuid::Uuid,
+}
+
+impl Caller {
+    /// Checks that the caller may operate the service.
+    ///
+    /// # Errors
+    /// `forbidden`
+    pub fn admin(&self) -> Result<(), AppError> {
+        match self.role {
+            MemberRole::Admin => Ok(()),
+            MemberRole::Member => Err(AppError::new(
+                ErrorClass::Forbidden,
+                "not_an_admin",
+                "this is for operators (role admin)",
+            )),
+        }
+    }
+}
+
+/// What comes with a command beside its content.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Context {
+    /// Id of the request, kept with the events.
+    pub correlation_id: Option<String>,
+    /// The client's key for doing it once only.
+    pub idempotency_key: Option<IdempotencyKey>,
+}
+
+/// A command that is done: durable.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Done<T> {
+    /// What it gives.
+    pub value: T,
+    /// Log position that includes it: a read that waits for it sees it.
+    pub position: u64,
+    /// It had been done before under the same key; this is the first result again.
+    pub repeated: bool,
+}
+
+impl<T> Done<T> {
+    pub(crate) fn of(value: T, executed: &Executed) -> Self {
+        Self { value, position: executed.position, repeated: executed.repeated }
+    }
+}
+
+/// Hash of what a command asks for. Parts are length-prefixed, so no two contents share a hash by their seams.
+pub(crate) fn content_hash(parts: &[&str]) -> String {
+    let mut hasher = Sha256::new();
+    for part in parts {
+        hasher.update((part.len() as u64).to_be_bytes());
+        hasher.update(part.as_bytes());
+    }
+    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl App {
+    /// An intent of one step.
+    pub(crate) fn intent(
+        &self,
+        stream: StreamId,
+        command: Command,
+        actor: MemberId,
+        context: Context,
+        content: &[&str],
+    ) -> Intent {
+        let name = command.name();
+        Intent {
+            steps: vec![Step { stream, command, fresh: false }],
+            idempotency: context.idempotency_key.map(|key| {
+                let mut parts = vec![name];
+                parts.extend_from_slice(content);
+                Idempotency { key: format!("{actor}:{key}"), content_hash: content_hash(&parts) }
+            }),
+            actor: Some(actor),
+            correlation_id: context.correlation_id,
+        }
+    }
+
+    /// Checks that `member` is in `room`, as of now.
+    ///
+    /// # Errors
+    /// `room_not_found` or `not_a_member`.
+    pub async fn admit(&self, member: MemberId, room: RoomId) -> Result<u64, AppError> {
+        self.bus
+            .room(room, move |room, _| {
+                room.admit(member)?;
+                Ok(room.last_seq())
+            })
+            .await
+    }
+}
+
+/// A bug: a command succeeded and its event is not the one it should be.
+pub(crate) fn wrong_event() -> AppError {
+    AppError::internal("a command led to another event than it should")
+}

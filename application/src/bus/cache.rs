@@ -1,0 +1,75 @@
+//! A shard's bounded cache of aggregates.
+
+use super::any::Aggregate;
+use crate::ports::StreamId;
+use lru::LruCache;
+
+/// Most that one shard keeps, in units of [`Aggregate::weight`] (about 100 bytes): some 100 MB.
+const WEIGHT_MAX: usize = 1_000_000;
+
+/// An aggregate as of some event.
+#[derive(Debug, Clone)]
+pub(super) struct Cached {
+    pub(super) state: Aggregate,
+    /// Sequence of the last event in `state`.
+    pub(super) sequence: u64,
+    /// Sequence of the newest snapshot that is stored or on its way.
+    pub(super) snapshot_at: u64,
+    weight: usize,
+}
+
+impl Cached {
+    pub(super) fn new(state: Aggregate, sequence: u64, snapshot_at: u64) -> Self {
+        let weight = state.weight();
+        Self { state, sequence, snapshot_at, weight }
+    }
+}
+
+/// Least-recently-used first out, bounded by weight.
+pub(super) struct Cache {
+    entries: LruCache<StreamId, Cached>,
+    weight: usize,
+}
+
+impl Cache {
+    pub(super) fn new() -> Self {
+        Self { entries: LruCache::unbounded(), weight: 0 }
+    }
+
+    pub(super) fn contains(&self, stream: &StreamId) -> bool {
+        self.entries.contains(stream)
+    }
+
+    pub(super) fn get(&mut self, stream: &StreamId) -> Option<&mut Cached> {
+        self.entries.get_mut(stream)
+    }
+
+    pub(super) fn put(&mut self, stream: StreamId, cached: Cached) {
+        self.weight += cached.weight;
+        if let Some(old) = self.entries.put(stream, cached) {
+            self.weight -= old.weight;
+        }
+    }
+
+    pub(super) fn remove(&mut self, stream: &StreamId) {
+        if let Some(old) = self.entries.pop(stream) {
+            self.weight -= old.weight;
+        }
+    }
+
+    /// Weighs again what a batch touched, and lets go of the least recently used until the bound holds. Not called
+    /// within a batch: what a batch has loaded stays until it is answered.
+    pub(super) fn settle<'a>(&mut self, touched: impl Iterator<Item = &'a StreamId>) {
+        for stream in touched {
+            if let Some(cached) = self.entries.peek_mut(stream) {
+                self.weight -= cached.weight;
+                cached.weight = cached.state.weight();
+                self.weight += cached.weight;
+            }
+        }
+        while self.weight > WEIGHT_MAX {
+            let Some((_, old)) = self.entries.pop_lru() else { break };
+            self.weight -= old.weight;
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Saying something.
+
+use crate::{
+    AppError,
+    app::{App, Context, Done, wrong_event},
+    bus::{Command, Executed, Pending},
+    codec::{Event, Streamed},
+    views::MessageView,
+};
+use verbatim_domain::{
+    MemberId, MessageId, RoomId, Timestamp,
+    room::{RoomCommand, RoomEvent},
+    text::MessageBody,
+};
+
+/// A message that is in the log.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sent {
+    /// Its id.
+    pub message_id: MessageId,
+    /// Its room.
+    pub room_id: RoomId,
+    /// Its number in the room.
+    pub seq: u64,
+    /// Who sent it.
+    pub sender_id: MemberId,
+    /// What it says.
+    pub body: MessageBody,
+    /// When it was sent.
+    pub sent_at: Timestamp,
+}
+
+/// A message that is queued; the answer comes when it is durable.
+#[derive(Debug)]
+pub struct PendingSend(Pending);
+
+impl PendingSend {
+    /// Waits until the message is durable.
+    ///
+    /// # Errors
+    /// `room_not_found`, `not_a_member`, `idempotency_key_reused`; `unavailable` when the outcome is not known.
+    pub async fn wait(self) -> Result<Done<Sent>, AppError> {
+        let executed = self.0.wait().await?;
+        Ok(Done::of(sent(&executed)?, &executed))
+    }
+}
+
+fn sent(executed: &Executed) -> Result<Sent, AppError> {
+    match executed.events.first() {
+        Some(Event::Room(RoomEvent::MessageSent { room_id, message_id, seq, sender_id, body, sent_at })) => {
+            Ok(Sent {
+                message_id: *message_id,
+                room_id: *room_id,
+                seq: *seq,
+                sender_id: *sender_id,
+                body: body.clone(),
+                sent_at: *sent_at,
+            })
+        }
+        _ => Err(wrong_event()),
+    }
+}
+
+impl App {
+    /// Queues a message without waiting. Messages of one caller to one room keep the order of these calls.
+    ///
+    /// # Errors
+    /// `overloaded`: nothing was queued.
+    pub fn begin_send(
+        &self,
+        sender_id: MemberId,
+        room_id: RoomId,
+        body: MessageBody,
+        context: Context,
+    ) -> Result<PendingSend, AppError> {
+        self.begin_send_at(sender_id, room_id, body, self.clock.now(), context)
+    }
+
+    /// Queues a message that was said at another time: for imports.
+    ///
+    /// # Errors
+    /// `overloaded`: nothing was queued.
+    pub fn begin_send_at(
+        &self,
+        sender_id: MemberId,
+        room_id: RoomId,
+        body: MessageBody,
+        sent_at: Timestamp,
+        context: Context,
+    ) -> Result<PendingSend, AppError> {
+        let message_id = MessageId::from_uuid(self.ids.next());
+        // The hash is only worked out for a keyed command.
+        let content = context.idempotency_key.is_some().then(|| (room_id.to_string(), body.to_string()));
+        let parts: Vec<&str> =
+            content.iter().flat_map(|(room, body)| [room.as_str(), body.as_str()]).collect();
+        let command = RoomCommand::SendMessage { message_id, sender_id, body, sent_at };
+        let intent = self.intent(room_id.stream(), Command::Room(command), sender_id, context, &parts);
+        Ok(PendingSend(self.bus.submit(intent)?))
+    }
+
+    /// Sends a message and waits until it is durable.
+    ///
+    /// # Errors
+    /// As [`Self::begin_send`] and [`PendingSend::wait`].
+    pub async fn send_message(
+        &self,
+        sender_id: MemberId,
+        room_id: RoomId,
+        body: MessageBody,
+        context: Context,
+    ) -> Result<Done<MessageView>, AppError> {
+        let done = self.begin_send(sender_id, room_id, body, context)?.wait().await?;
+        let sender_name = self.profile(done.value.sender_id).await?.display_name.to_string();
+        let Sent { message_id, room_id, seq, sender_id, body, sent_at } = done.value;
+        let value = MessageView {
+            message_id,
+            room_id,
+            seq,
+            sender_id,
+            sender_name,
+            body: body.into(),
+            sent_at,
+            edited_at: None,
+            deleted: false,
+        };
+        Ok(Done { value, position: done.position, repeated: done.repeated })
+    }
+}
