@@ -7,7 +7,7 @@ use verbatim_domain::{MemberId, RoomId, Timestamp};
 /// One projected change.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Push {
-    /// Position of the event in the log: hubs drop what they have seen.
+    /// Position of the event in the log: hubs drop what they have seen. 0 for what is not from the log.
     pub position: u64,
     /// The room it belongs to.
     pub room_id: RoomId,
@@ -28,6 +28,13 @@ pub enum Change {
     Joined(Membership),
     /// Somebody went; their subscriptions to the room end now.
     Left(Membership),
+    /// Somebody is typing. Ephemeral: not from the log, so its position is 0, and it is never repeated.
+    Typing {
+        /// Who.
+        member_id: MemberId,
+        /// What the member is called.
+        display_name: String,
+    },
     /// The room is shut.
     Closed {
         /// Number of its last message.

@@ -1,0 +1,412 @@
+//! The hub of this node: who listens to what, and the dispatcher that hands projected changes on.
+
+use super::{
+    body::{Body, Encoding},
+    online::{Counts, Online, PENDING_MAX, Watch},
+    outbox::Outbox,
+    topic::{Subscriber, Topic},
+};
+use std::{
+    collections::{HashMap, HashSet},
+    // The std mutex: it is held for short, synchronous stretches only, and never across an await.
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, atomic::{AtomicU64, Ordering}},
+};
+use tokio::sync::broadcast::error::RecvError;
+use tokio_util::sync::CancellationToken;
+use verbatim_application::{
+    AppError,
+    ports::{Broadcast, HistoryReader, PushStream, Range, UnreadReader},
+    push::{Change, Push},
+    queries::PAGE_MAX,
+};
+use verbatim_domain::{MemberId, RoomId};
+
+/// What the hub tells about itself, for metrics.
+pub trait HubObserver: Send + Sync + 'static {
+    /// So many items were queued for sessions.
+    fn delivered(&self, count: usize);
+    /// A hole in what arrived was filled from the read model with so many messages.
+    fn filled(&self, count: usize);
+    /// Rooms and members that somebody listens to here.
+    fn listening(&self, rooms: usize, members: usize);
+}
+
+/// Watches nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct UnobservedHub;
+
+impl HubObserver for UnobservedHub {
+    fn delivered(&self, _: usize) {}
+    fn filled(&self, _: usize) {}
+    fn listening(&self, _: usize, _: usize) {}
+}
+
+#[derive(Default)]
+struct State {
+    rooms: HashMap<RoomId, Topic>,
+    online: HashMap<MemberId, Online>,
+    /// Which online members are in a room.
+    watchers: HashMap<RoomId, HashSet<MemberId>>,
+    loading: HashSet<MemberId>,
+    /// Everything up to this log position was handed on.
+    position: u64,
+}
+
+/// Takes projected changes and hands them to the sessions of this node.
+pub struct Hub {
+    state: Mutex<State>,
+    next_id: AtomicU64,
+    history: Arc<dyn HistoryReader>,
+    unread: Arc<dyn UnreadReader>,
+    observer: Arc<dyn HubObserver>,
+}
+
+enum Target {
+    Room(RoomId),
+    Member(MemberId),
+}
+
+/// A subscription; dropping it ends it.
+pub struct Subscription {
+    hub: Weak<Hub>,
+    id: u64,
+    target: Target,
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        if let Some(hub) = self.hub.upgrade() {
+            hub.unsubscribe(self.id, &self.target);
+        }
+    }
+}
+
+impl Hub {
+    /// A hub without subscribers.
+    #[must_use]
+    pub fn new(
+        history: Arc<dyn HistoryReader>,
+        unread: Arc<dyn UnreadReader>,
+        observer: Arc<dyn HubObserver>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            state: Mutex::default(),
+            next_id: AtomicU64::new(1),
+            history,
+            unread,
+            observer,
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A panic while it was held is a bug that was reported; the maps are whole all the same.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn subscription(self: &Arc<Self>, target: Target) -> Subscription {
+        Subscription { hub: Arc::downgrade(self), id: self.next_id.fetch_add(1, Ordering::Relaxed), target }
+    }
+
+    /// Listens to a room: from now on, everything projected there is queued in `outbox`. The caller checks membership
+    /// *after* this, so that a removal can't slip between the check and the subscription, and reads what is
+    /// older from history.
+    ///
+    /// # Errors
+    /// The read model can't be read: without it, holes could not be filled.
+    pub async fn subscribe_room(
+        self: &Arc<Self>,
+        room: RoomId,
+        member: MemberId,
+        encoding: Encoding,
+        slot: u32,
+        outbox: Outbox,
+    ) -> Result<Subscription, AppError> {
+        let subscription = self.subscription(Target::Room(room));
+        let subscriber = Subscriber { id: subscription.id, member, slot, outbox };
+        let known = {
+            let mut state = self.state();
+            let topic = state.rooms.entry(room).or_default();
+            topic.add(&encoding, subscriber);
+            let known = topic.last_seq.or(topic.baseline).is_some();
+            self.observer.listening(state.rooms.len(), state.online.len());
+            known
+        };
+        if !known {
+            let newest = self.history.messages(room, Range::Newest, 1).await?;
+            if let Some(topic) = self.state().rooms.get_mut(&room) {
+                topic.baseline.get_or_insert(newest.last().map_or(0, |message| message.seq));
+            }
+        }
+        Ok(subscription)
+    }
+
+    /// Listens to a member's own unread counts: all present ones first, then every change.
+    ///
+    /// # Errors
+    /// The counts can't be read.
+    pub async fn subscribe_member(
+        self: &Arc<Self>,
+        member: MemberId,
+        encoding: Encoding,
+        slot: u32,
+        outbox: Outbox,
+    ) -> Result<Subscription, AppError> {
+        let subscription = self.subscription(Target::Member(member));
+        let subscriber = Subscriber { id: subscription.id, member, slot, outbox };
+        let first = {
+            let mut state = self.state();
+            let first = !state.online.contains_key(&member);
+            let online = state.online.entry(member).or_insert_with(|| Online::new(member));
+            online.greet(&encoding, &subscriber);
+            online.listeners.add(&encoding, subscriber);
+            if first {
+                state.loading.insert(member);
+            }
+            self.observer.listening(state.rooms.len(), state.online.len());
+            first
+        };
+        if first {
+            self.load_counts(member).await?;
+        }
+        Ok(subscription)
+    }
+
+    async fn load_counts(&self, member: MemberId) -> Result<(), AppError> {
+        let snapshot = match self.unread.unread(member).await {
+            Ok(snapshot) => snapshot,
+            Err(error) => {
+                // Others may be waiting for the same counts: they can't be served either, and come back.
+                let mut state = self.state();
+                state.loading.remove(&member);
+                state.online.remove(&member);
+                return Err(error.into());
+            }
+        };
+        let mut state = self.state();
+        state.loading.remove(&member);
+        let Some(online) = state.online.get_mut(&member) else { return Ok(()) };
+        let rooms = online.loaded(snapshot);
+        let told = online.tell_all();
+        for room in rooms {
+            state.watchers.entry(room).or_default().insert(member);
+        }
+        drop(state);
+        self.observer.delivered(told);
+        Ok(())
+    }
+
+    fn unsubscribe(&self, id: u64, target: &Target) {
+        let mut state = self.state();
+        match target {
+            Target::Room(room) => {
+                if let Some(topic) = state.rooms.get_mut(room) {
+                    topic.remove(|subscriber| subscriber.id == id);
+                    if topic.is_empty() {
+                        state.rooms.remove(room);
+                    }
+                }
+            }
+            Target::Member(member) => {
+                if let Some(online) = state.online.get_mut(member) {
+                    online.listeners.remove(|subscriber| subscriber.id == id);
+                    if online.listeners.is_empty() {
+                        state.forget(*member);
+                    }
+                }
+            }
+        }
+        self.observer.listening(state.rooms.len(), state.online.len());
+    }
+
+    /// Hands changes on until the broadcast ends or `stop` is called.
+    pub async fn dispatch(self: Arc<Self>, broadcast: Arc<dyn Broadcast>, stop: CancellationToken) {
+        let stream = broadcast.subscribe();
+        drop(broadcast);
+        self.dispatch_from(stream, stop).await;
+    }
+
+    /// Hands changes of `stream` on until it ends or `stop` is called.
+    pub async fn dispatch_from(self: Arc<Self>, mut stream: PushStream, stop: CancellationToken) {
+        loop {
+            let received = tokio::select! {
+                () = stop.cancelled() => return,
+                received = stream.recv() => received,
+            };
+            match received {
+                Ok(batch) => self.hand_on(&batch).await,
+                Err(RecvError::Closed) => return,
+                Err(RecvError::Lagged(missed)) => {
+                    tracing::warn!(missed, "the hub fell behind the broadcast; filling from the read model");
+                    self.catch_up().await;
+                }
+            }
+        }
+    }
+
+    async fn hand_on(&self, batch: &Arc<Vec<Push>>) {
+        let mut delivered = 0;
+        {
+            let mut state = self.state();
+            let loading: Vec<MemberId> = state.loading.iter().copied().collect();
+            for member in loading {
+                if let Some(Online { counts: Counts::Loading(pending), .. }) = state.online.get_mut(&member)
+                    && pending.len() < PENDING_MAX
+                {
+                    pending.push(batch.clone());
+                }
+            }
+        }
+        for push in batch.iter() {
+            if let Some((from, to)) = self.hole_before(push) {
+                self.fill(push.room_id, from, Some(to)).await;
+            }
+            delivered += self.state().hand_on(push);
+        }
+        self.observer.delivered(delivered);
+    }
+
+    /// Messages of the push's room between the last one handed on and this one.
+    fn hole_before(&self, push: &Push) -> Option<(u64, u64)> {
+        let Change::Sent(message) = &push.change else { return None };
+        let last = self.state().rooms.get(&push.room_id)?.last_seq?;
+        (message.seq > last + 1).then(|| (last, message.seq - 1))
+    }
+
+    /// Hands on what the read model has after `from`, up to `to` or its end.
+    async fn fill(&self, room: RoomId, from: u64, to: Option<u64>) {
+        let mut after = from;
+        let mut count = 0;
+        while to.is_none_or(|to| after < to) {
+            let page = match self.history.messages(room, Range::After(after), PAGE_MAX).await {
+                Ok(page) => page,
+                Err(error) => {
+                    tracing::error!(%room, %error, "a hole in the pushes can't be filled; its subscribers are cut off");
+                    // Hidden it must not be: they come back and resume from what they have.
+                    self.state().rooms.remove(&room);
+                    return;
+                }
+            };
+            let Some(newest) = page.last().map(|message| message.seq) else { break };
+            let mut delivered = 0;
+            {
+                let mut state = self.state();
+                let Some(topic) = state.rooms.get_mut(&room) else { return };
+                for message in page.iter().filter(|message| to.is_none_or(|to| message.seq <= to)) {
+                    topic.last_seq = Some(message.seq);
+                    if let Some(body) = Body::message("message", message) {
+                        delivered += topic.deliver(&body, None);
+                    }
+                    count += 1;
+                }
+            }
+            self.observer.delivered(delivered);
+            after = newest;
+        }
+        self.observer.filled(count);
+    }
+
+    /// Some changes never arrived: fills every room, reads every member's counts again.
+    async fn catch_up(&self) {
+        let (rooms, members) = {
+            let state = self.state();
+            let rooms: Vec<(RoomId, u64)> = state
+                .rooms
+                .iter()
+                .filter_map(|(room, topic)| Some((*room, topic.last_seq.or(topic.baseline)?)))
+                .collect();
+            (rooms, state.online.keys().copied().collect::<Vec<_>>())
+        };
+        for (room, from) in rooms {
+            self.fill(room, from, None).await;
+        }
+        for member in members {
+            {
+                let mut state = self.state();
+                let Some(online) = state.online.get_mut(&member) else { continue };
+                online.counts = Counts::Loading(Vec::new());
+                state.loading.insert(member);
+            }
+            if let Err(error) = self.load_counts(member).await {
+                tracing::error!(%member, %error, "unread counts can't be read again; their listeners are cut off");
+            }
+        }
+    }
+}
+
+impl State {
+    fn forget(&mut self, member: MemberId) {
+        self.loading.remove(&member);
+        if let Some(Online { counts: Counts::Known(rooms), .. }) = self.online.remove(&member) {
+            for room in rooms.keys() {
+                self.unwatch(*room, member);
+            }
+        }
+    }
+
+    fn unwatch(&mut self, room: RoomId, member: MemberId) {
+        if let Some(watchers) = self.watchers.get_mut(&room) {
+            watchers.remove(&member);
+            if watchers.is_empty() {
+                self.watchers.remove(&room);
+            }
+        }
+    }
+
+    fn hand_on(&mut self, push: &Push) -> usize {
+        // Ephemeral changes have no position, and are never repeated.
+        if push.position != 0 {
+            if push.position < self.position {
+                return 0;
+            }
+            self.position = push.position;
+        }
+        self.tell_room(push) + self.tell_members(push)
+    }
+
+    fn tell_room(&mut self, push: &Push) -> usize {
+        let Some(topic) = self.rooms.get_mut(&push.room_id) else { return 0 };
+        if let Change::Sent(message) = &push.change {
+            if topic.last_seq.is_some_and(|last| message.seq <= last) {
+                return 0;
+            }
+            topic.last_seq = Some(message.seq);
+        }
+        let Some(body) = Body::of(push) else { return 0 };
+        let ends_for = match &push.change {
+            Change::Left(membership) => Some(membership.member_id),
+            _ => None,
+        };
+        let delivered = topic.deliver(&body, ends_for);
+        if topic.is_empty() {
+            self.rooms.remove(&push.room_id);
+        }
+        delivered
+    }
+
+    fn tell_members(&mut self, push: &Push) -> usize {
+        let mut told = 0;
+        let mut changes = Vec::new();
+        let joiner = match &push.change {
+            Change::Joined(membership) => Some(membership.member_id),
+            Change::Typing { .. } => return 0,
+            _ => None,
+        };
+        let watching = self.watchers.get(&push.room_id);
+        for member in watching.into_iter().flatten().copied().chain(joiner) {
+            // Both in the set and joining can't be: a join has no effect on one who is in.
+            let Some(online) = self.online.get_mut(&member) else { continue };
+            let (count, watch) = online.apply(push);
+            told += count;
+            changes.extend(watch.map(|watch| (member, watch)));
+        }
+        for (member, watch) in changes {
+            match watch {
+                Watch::Begin(room) => {
+                    self.watchers.entry(room).or_default().insert(member);
+                }
+                Watch::End(room) => self.unwatch(room, member),
+            }
+        }
+        told
+    }
+}

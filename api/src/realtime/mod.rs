@@ -1,0 +1,11 @@
+//! The realtime side: one hub per node takes projected changes and hands them to this node's subscribers.
+
+mod body;
+mod hub;
+mod online;
+mod outbox;
+mod topic;
+
+pub use body::Encoding;
+pub use hub::{Hub, HubObserver, Subscription, UnobservedHub};
+pub use outbox::{Closed, Inbox, Item, OUTBOX_BYTES_MAX, Outbox, outbox};

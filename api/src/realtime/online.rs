@@ -1,0 +1,142 @@
+//! The unread counts of members who are online, kept in memory: a message costs no query per member.
+
+use super::{
+    body::{Body, Encoding},
+    topic::{Subscriber, Topic},
+};
+use std::{collections::HashMap, sync::Arc};
+use verbatim_application::{
+    ports::UnreadSnapshot,
+    push::{Change, Membership, Push},
+    views::UnreadView,
+};
+use verbatim_domain::{MemberId, RoomId};
+
+/// Batches of changes that wait while a member's counts are loaded. More make the load start again.
+pub(super) const PENDING_MAX: usize = 4_096;
+
+/// One member with at least one listener.
+#[derive(Debug)]
+pub(super) struct Online {
+    member: MemberId,
+    pub(super) listeners: Topic,
+    pub(super) counts: Counts,
+}
+
+/// What is known of a member's counts.
+#[derive(Debug)]
+pub(super) enum Counts {
+    /// They are being read; changes that come meanwhile wait.
+    Loading(Vec<Arc<Vec<Push>>>),
+    /// Up to date.
+    Known(HashMap<RoomId, UnreadView>),
+}
+
+/// What a change did to a member's set of rooms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Watch {
+    Begin(RoomId),
+    End(RoomId),
+}
+
+impl Online {
+    pub(super) fn new(member: MemberId) -> Self {
+        Self { member, listeners: Topic::default(), counts: Counts::Loading(Vec::new()) }
+    }
+
+    /// Takes the counts that were read, and what has happened since. Says which rooms it is in then.
+    pub(super) fn loaded(&mut self, snapshot: UnreadSnapshot) -> Vec<RoomId> {
+        let Counts::Loading(pending) = &mut self.counts else { return Vec::new() };
+        let pending = std::mem::take(pending);
+        self.counts = Counts::Known(snapshot.rooms.into_iter().map(|view| (view.room_id, view)).collect());
+        for push in pending.iter().flat_map(|batch| batch.iter()) {
+            if push.position > snapshot.position {
+                self.take(push);
+            }
+        }
+        let Counts::Known(rooms) = &self.counts else { return Vec::new() };
+        rooms.keys().copied().collect()
+    }
+
+    /// Tells every listener all counts.
+    pub(super) fn tell_all(&mut self) -> usize {
+        let Counts::Known(rooms) = &self.counts else { return 0 };
+        let bodies: Vec<Body> = rooms.values().filter_map(Body::unread).collect();
+        bodies.iter().map(|body| self.listeners.deliver(body, None)).sum()
+    }
+
+    /// Tells one new listener all counts, if they are known.
+    pub(super) fn greet(&self, encoding: &Encoding, subscriber: &Subscriber) {
+        let Counts::Known(rooms) = &self.counts else { return };
+        let mut one = Topic::default();
+        one.add(encoding, subscriber.clone());
+        for body in rooms.values().filter_map(Body::unread) {
+            one.deliver(&body, None);
+        }
+    }
+
+    /// Takes a change in and tells the listeners what it means for them.
+    pub(super) fn apply(&mut self, push: &Push) -> (usize, Option<Watch>) {
+        let mut told = 0;
+        let mut watch = None;
+        match &push.change {
+            Change::Joined(m) if m.member_id == self.member => {
+                watch = Some(Watch::Begin(push.room_id));
+                told += self.tell_membership("room_joined", push.room_id, m);
+            }
+            Change::Left(m) if m.member_id == self.member => {
+                watch = Some(Watch::End(push.room_id));
+                told += self.tell_membership("room_left", push.room_id, m);
+            }
+            _ => {}
+        }
+        if let Some(view) = self.take(push)
+            && let Some(body) = Body::unread(&view)
+        {
+            told += self.listeners.deliver(&body, None);
+        }
+        (told, watch)
+    }
+
+    fn tell_membership(&mut self, kind: &'static str, room: RoomId, membership: &Membership) -> usize {
+        Body::own_membership(kind, room, membership)
+            .map_or(0, |body| self.listeners.deliver(&body, None))
+    }
+
+    /// Works a change into the counts; gives the room's new count if it changed.
+    fn take(&mut self, push: &Push) -> Option<UnreadView> {
+        let Counts::Known(rooms) = &mut self.counts else { return None };
+        let room_id = push.room_id;
+        match &push.change {
+            Change::Joined(m) if m.member_id == self.member => {
+                let view = UnreadView { room_id, unread: 0, last_seq: m.last_seq, read_seq: m.last_seq };
+                rooms.insert(room_id, view);
+                return Some(view);
+            }
+            Change::Left(m) if m.member_id == self.member => {
+                rooms.remove(&room_id);
+                return None;
+            }
+            _ => {}
+        }
+        let view = rooms.get_mut(&room_id)?;
+        let before = *view;
+        match &push.change {
+            Change::Sent(message) if message.seq > view.last_seq => {
+                view.last_seq = message.seq;
+                if message.sender_id == self.member {
+                    view.read_seq = message.seq;
+                    view.unread = 0;
+                } else {
+                    view.unread += 1;
+                }
+            }
+            Change::Deleted(message) if message.seq > view.read_seq => {
+                view.unread = view.unread.saturating_sub(1);
+            }
+            Change::Read { member_id, unread } if *member_id == self.member => *view = *unread,
+            _ => {}
+        }
+        (*view != before).then_some(*view)
+    }
+}
