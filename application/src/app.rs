@@ -119,13 +119,13 @@ impl App {
         content: &[&str],
     ) -> Intent {
         let name = command.name();
+        let idempotency = context.idempotency_key.map(|key| {
+            let mut parts = vec![name];
+            parts.extend_from_slice(content);
+            Idempotency { key: format!("{actor}:{key}"), content_hash: content_hash(&parts) }
+        });
         Intent {
-            steps: vec![Step { stream, command, fresh: false }],
-            idempotency: context.idempotency_key.map(|key| {
-                let mut parts = vec![name];
-                parts.extend_from_slice(content);
-                Idempotency { key: format!("{actor}:{key}"), content_hash: content_hash(&parts) }
-            }),
+            steps: vec![Step { stream, command, fresh: false, idempotency }],
             actor: Some(actor),
             correlation_id: context.correlation_id,
         }

@@ -78,22 +78,22 @@ pub struct Step {
     pub command: Command,
     /// The caller has just issued the id, so there is nothing to load.
     pub fresh: bool,
+    /// Whether it must happen once only; its first event carries the key.
+    pub idempotency: Option<Idempotency>,
 }
 
 /// What is to be done, all or nothing.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Intent {
-    /// One step for each aggregate it touches. The first event of the first step carries the idempotency key.
+    /// What to do, in this order.
     pub steps: Vec<Step>,
-    /// Whether it must happen once only.
-    pub idempotency: Option<Idempotency>,
     /// Who asks.
     pub actor: Option<MemberId>,
     /// In which request.
     pub correlation_id: Option<String>,
 }
 
-/// What became of an intent: it is durable.
+/// What became of a step: it is durable.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Executed {
     /// The events, in the order of the log; empty if what was wanted held already.
@@ -104,7 +104,8 @@ pub struct Executed {
     pub repeated: bool,
 }
 
-type Answer = Result<Executed, AppError>;
+/// One result a step, or why nothing was done.
+type Answer = Result<Vec<Executed>, AppError>;
 /// Looks at an aggregate; `false` asks to be called once more, with the newest state, as `last`.
 type Inspector = Box<dyn FnMut(Result<&Aggregate, AppError>, Inspection) -> bool + Send>;
 
@@ -131,12 +132,20 @@ impl Pending {
     ///
     /// # Errors
     /// The rejection; or `unavailable`, in which case the caller may try again with the same idempotency key.
-    pub async fn wait(self) -> Answer {
+    pub async fn wait(self) -> Result<Vec<Executed>, AppError> {
         match tokio::time::timeout(ANSWER_LIMIT, self.0).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(closed)) => Err(AppError::unavailable("the service is stopping", closed)),
             Err(elapsed) => Err(AppError::unavailable("the event log did not answer in time", elapsed)),
         }
+    }
+
+    /// Waits for the answer of an intent of one step, or of its first step.
+    ///
+    /// # Errors
+    /// As [`Self::wait`].
+    pub async fn wait_first(self) -> Result<Executed, AppError> {
+        self.wait().await?.into_iter().next().ok_or_else(|| AppError::internal("an intent without steps"))
     }
 }
 
@@ -213,12 +222,12 @@ impl Bus {
         Ok(Pending(answer))
     }
 
-    /// Queues an intent and waits until it is durable.
+    /// Queues an intent and waits until it is durable; gives the result of its first step.
     ///
     /// # Errors
     /// As [`Self::submit`] and [`Pending::wait`].
-    pub async fn execute(&self, intent: Intent) -> Answer {
-        self.submit(intent)?.wait().await
+    pub async fn execute(&self, intent: Intent) -> Result<Executed, AppError> {
+        self.submit(intent)?.wait_first().await
     }
 
     /// Looks at the durable state of an aggregate. A refusal by `look` is repeated on the newest state in the log

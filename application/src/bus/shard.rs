@@ -1,7 +1,8 @@
 //! One shard: drains its queue in batches, decides, appends once, answers all.
 
 use super::{
-    BATCH_MAX, BusObserver, CONFLICT_RETRIES, Executed, Inspection, Inspector, Intent, Job,
+    BATCH_MAX, BusObserver, CONFLICT_RETRIES, Executed, Idempotency, Inspection, Inspector, Intent, Job,
+    Step,
     any::Aggregate,
     cache::{Cache, Cached},
 };
@@ -15,7 +16,7 @@ use crate::{
 };
 use futures_util::{StreamExt, stream};
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, hash_map::Entry},
     sync::Arc,
     time::Instant,
 };
@@ -29,7 +30,7 @@ const LOADS_AT_ONCE: usize = 16;
 
 struct Waiting {
     intent: Intent,
-    reply: oneshot::Sender<Result<Executed, AppError>>,
+    reply: oneshot::Sender<Result<Vec<Executed>, AppError>>,
     since: Instant,
 }
 
@@ -42,12 +43,16 @@ struct Draft {
     fresh: HashSet<StreamId>,
 }
 
-enum Verdict {
+/// What a step comes to.
+enum Outcome {
     /// Events `first..first + events.len()` of the draft are its.
     Decided { first: usize, events: Vec<Event> },
-    /// Answered without events; holds only if what it stands on becomes durable.
-    Settled(Result<Executed, AppError>),
+    /// It was done before.
+    Repeated(Executed),
 }
+
+/// What an intent comes to. A refusal holds only if what it stands on becomes durable.
+type Verdict = Result<Vec<Outcome>, AppError>;
 
 pub(super) struct Shard {
     log: Arc<dyn EventLog>,
@@ -86,9 +91,13 @@ impl Shard {
     /// Executes a batch; gives back the commands that must wait for its outcome: repeats of a key within it.
     async fn execute(&mut self, batch: Vec<Waiting>) -> Vec<Waiting> {
         let mut keys = HashSet::new();
-        let (mut batch, repeats): (Vec<_>, Vec<_>) = batch
-            .into_iter()
-            .partition(|w| w.intent.idempotency.as_ref().is_none_or(|claim| keys.insert(claim.key.clone())));
+        let (mut batch, repeats): (Vec<_>, Vec<_>) = batch.into_iter().partition(|waiting| {
+            let new = claims(&waiting.intent).all(|claim| !keys.contains(&claim.key));
+            if new {
+                keys.extend(claims(&waiting.intent).map(|claim| claim.key.clone()));
+            }
+            new
+        });
         for attempt in 0..=CONFLICT_RETRIES {
             match self.attempt(batch, attempt == CONFLICT_RETRIES).await {
                 None => return repeats,
@@ -189,10 +198,8 @@ impl Shard {
 
     /// First results of commands that were done before, by key.
     async fn find_repeats(&self, batch: &[Waiting]) -> Result<HashMap<String, RecordedEvent>, LogError> {
-        let keys: Vec<String> = batch
-            .iter()
-            .filter_map(|w| w.intent.idempotency.as_ref().map(|claim| claim.key.clone()))
-            .collect();
+        let keys: Vec<String> =
+            batch.iter().flat_map(|w| claims(&w.intent)).map(|claim| claim.key.clone()).collect();
         if keys.is_empty() {
             return Ok(HashMap::new());
         }
@@ -237,72 +244,53 @@ impl Shard {
         found: &HashMap<String, RecordedEvent>,
         draft: &mut Draft,
     ) -> Verdict {
-        if let Some(claim) = &intent.idempotency
-            && let Some(first) = found.get(&claim.key)
-        {
-            return Verdict::Settled(repeat(first, &claim.content_hash));
-        }
-        match self.try_decide(intent, draft) {
-            Ok(verdict) => verdict,
-            Err(rejection) => {
-                // Another node may have changed what the rejection stands on: look before saying no.
-                match self.refresh(intent, draft).await {
-                    Ok(true) => self
-                        .try_decide(intent, draft)
-                        .unwrap_or_else(|rejection| Verdict::Settled(Err(rejection))),
-                    Ok(false) => Verdict::Settled(Err(rejection)),
-                    Err(error) => Verdict::Settled(Err(log_unavailable_text(&error))),
-                }
-            }
+        match self.try_decide(intent, found, draft) {
+            Ok(outcomes) => Ok(outcomes),
+            // Another node may have changed what the rejection stands on: look before saying no.
+            Err(rejection) => match self.refresh(intent, draft).await {
+                Ok(true) => self.try_decide(intent, found, draft),
+                Ok(false) => Err(rejection),
+                Err(error) => Err(log_unavailable_text(&error)),
+            },
         }
     }
 
-    /// Decides all steps on the present state; only if all agree, their events are taken in.
-    fn try_decide(&mut self, intent: &Intent, draft: &mut Draft) -> Result<Verdict, AppError> {
-        let mut decided = Vec::with_capacity(intent.steps.len());
-        for step in &intent.steps {
+    /// Decides all steps, each on the state that those before it lead to; only if all agree, their events are
+    /// taken in.
+    fn try_decide(
+        &mut self,
+        intent: &Intent,
+        found: &HashMap<String, RecordedEvent>,
+        draft: &mut Draft,
+    ) -> Verdict {
+        if let [step] = intent.steps.as_slice() {
+            // Nearly all intents: nothing can refuse after it, so it is decided on the cached state itself.
             let cached = self.cache.get(&step.stream).ok_or_else(not_hydrated)?;
-            decided.push((step.stream, cached.state.decide(&step.command)?));
+            return Ok(vec![take_step(intent, step, found, cached, draft)?]);
         }
-        let first = draft.events.len();
-        let mut key = intent.idempotency.as_ref();
-        let mut encoded = Vec::new();
-        for (stream, events) in &decided {
-            for event in events {
-                let claim = key.take();
-                encoded.push((
-                    *stream,
-                    event.encode().map_err(AppError::internal)?,
-                    metadata(intent, claim)?,
-                    claim,
-                ));
+        let mut changed: HashMap<StreamId, Cached> = HashMap::new();
+        let before = draft.events.len();
+        let mut outcomes = Vec::with_capacity(intent.steps.len());
+        for step in &intent.steps {
+            let cached = match changed.entry(step.stream) {
+                Entry::Occupied(entry) => entry.into_mut(),
+                Entry::Vacant(entry) => {
+                    entry.insert(self.cache.get(&step.stream).ok_or_else(not_hydrated)?.clone())
+                }
+            };
+            match take_step(intent, step, found, cached, draft) {
+                Ok(outcome) => outcomes.push(outcome),
+                Err(rejection) => {
+                    // A stream stays in `dirty` for nothing then, which only costs a reload if the append fails.
+                    draft.events.truncate(before);
+                    return Err(rejection);
+                }
             }
         }
-        for (stream, encoded, metadata, claim) in encoded {
-            let cached = self.cache.get(&stream).ok_or_else(not_hydrated)?;
-            cached.sequence += 1;
-            draft.events.push(NewEvent {
-                stream,
-                sequence: cached.sequence,
-                event_type: encoded.event_type,
-                event_version: encoded.event_version,
-                payload: encoded.payload,
-                metadata,
-                idempotency_key: claim.map(|claim| claim.key.clone()),
-            });
+        for (stream, cached) in changed {
+            self.cache.put(stream, cached);
         }
-        let mut all = Vec::new();
-        for (stream, events) in decided {
-            let cached = self.cache.get(&stream).ok_or_else(not_hydrated)?;
-            for event in &events {
-                cached.state.evolve(event);
-            }
-            if !events.is_empty() {
-                draft.dirty.insert(stream);
-            }
-            all.extend(events);
-        }
-        Ok(Verdict::Decided { first, events: all })
+        Ok(outcomes)
     }
 
     /// Brings the aggregates of an intent up to date with the log; says whether that changed any.
@@ -365,10 +353,10 @@ impl Shard {
         self.cache.settle([stream].iter());
     }
 
-    fn answer(&self, waiting: Waiting, answer: Result<Executed, AppError>) {
+    fn answer(&self, waiting: Waiting, answer: Result<Vec<Executed>, AppError>) {
         let name = waiting.intent.steps.first().map_or("none", |step| step.command.name());
         let outcome = match &answer {
-            Ok(executed) if executed.repeated => "repeated",
+            Ok(executed) if executed.iter().all(|step| step.repeated) => "repeated",
             Ok(_) => "ok",
             Err(error) if matches!(error.class, ErrorClass::Unavailable | ErrorClass::Internal) => "failed",
             Err(_) => "rejected",
@@ -387,26 +375,80 @@ impl Shard {
     /// After a failed append: answers from earlier commits stand, everything else fails.
     fn fail_standing(&self, batch: Vec<Waiting>, verdicts: Vec<Verdict>, error: impl Fn() -> AppError) {
         for (waiting, verdict) in batch.into_iter().zip(verdicts) {
-            let answer = match verdict {
-                Verdict::Settled(Ok(executed)) if executed.repeated => Ok(executed),
-                _ => Err(error()),
+            let answer = match verdict.and_then(repeated_only) {
+                Ok(executed) => Ok(executed),
+                Err(_) => Err(error()),
             };
             self.answer(waiting, answer);
         }
     }
 }
 
-fn settle(verdict: Verdict, first_position: u64, position: u64) -> Result<Executed, AppError> {
-    match verdict {
-        Verdict::Settled(answer) => answer,
-        Verdict::Decided { events, .. } if events.is_empty() => {
-            Ok(Executed { events, position, repeated: false })
-        }
-        Verdict::Decided { first, events } => {
-            let position = first_position + (first + events.len()) as u64 - 1;
-            Ok(Executed { events, position, repeated: false })
-        }
+fn claims(intent: &Intent) -> impl Iterator<Item = &Idempotency> {
+    intent.steps.iter().filter_map(|step| step.idempotency.as_ref())
+}
+
+/// Decides one step and takes its events into the state and the draft; on a refusal both stay as they are.
+fn take_step(
+    intent: &Intent,
+    step: &Step,
+    found: &HashMap<String, RecordedEvent>,
+    cached: &mut Cached,
+    draft: &mut Draft,
+) -> Result<Outcome, AppError> {
+    if let Some(claim) = &step.idempotency
+        && let Some(first) = found.get(&claim.key)
+    {
+        return Ok(Outcome::Repeated(repeat(first, &claim.content_hash)?));
     }
+    let events = cached.state.decide(&step.command)?;
+    let mut encoded = Vec::with_capacity(events.len());
+    let mut claim = step.idempotency.as_ref();
+    for event in &events {
+        let claim = claim.take();
+        encoded.push((event.encode().map_err(AppError::internal)?, metadata(intent, claim)?, claim));
+    }
+    let first = draft.events.len();
+    for (event, (encoded, metadata, claim)) in events.iter().zip(encoded) {
+        cached.sequence += 1;
+        cached.state.evolve(event);
+        draft.events.push(NewEvent {
+            stream: step.stream,
+            sequence: cached.sequence,
+            event_type: encoded.event_type,
+            event_version: encoded.event_version,
+            payload: encoded.payload,
+            metadata,
+            idempotency_key: claim.map(|claim| claim.key.clone()),
+        });
+    }
+    if !events.is_empty() {
+        draft.dirty.insert(step.stream);
+    }
+    Ok(Outcome::Decided { first, events })
+}
+
+fn settle(verdict: Verdict, first_position: u64, position: u64) -> Result<Vec<Executed>, AppError> {
+    let executed = verdict?.into_iter().map(|outcome| match outcome {
+        Outcome::Repeated(executed) => executed,
+        Outcome::Decided { events, .. } if events.is_empty() => {
+            Executed { events, position, repeated: false }
+        }
+        Outcome::Decided { first, events } => {
+            let position = first_position + (first + events.len()) as u64 - 1;
+            Executed { events, position, repeated: false }
+        }
+    });
+    Ok(executed.collect())
+}
+
+/// The results of an intent that was done before as a whole, and needs nothing of this batch.
+fn repeated_only(outcomes: Vec<Outcome>) -> Result<Vec<Executed>, AppError> {
+    let repeated = |outcome| match outcome {
+        Outcome::Repeated(executed) => Ok(executed),
+        Outcome::Decided { .. } => Err(not_hydrated()),
+    };
+    outcomes.into_iter().map(repeated).collect()
 }
 
 /// The first result of a command again, if it asked for the same.
@@ -423,7 +465,7 @@ fn repeat(first: &RecordedEvent, content_hash: &str) -> Result<Executed, AppErro
     Ok(Executed { events: vec![event], position: first.position, repeated: true })
 }
 
-fn metadata(intent: &Intent, claim: Option<&super::Idempotency>) -> Result<String, AppError> {
+fn metadata(intent: &Intent, claim: Option<&Idempotency>) -> Result<String, AppError> {
     serde_json::to_string(&Metadata {
         actor: intent.actor,
         correlation_id: intent.correlation_id.clone(),

@@ -16,4 +16,4 @@ pub use authenticate::TokenPair;
 pub use change_profile::ProfileChange;
 pub use membership::MembershipView;
 pub use register::Registration;
-pub use send_message::{PendingSend, Sent};
+pub use send_message::{Outgoing, PendingSend, PendingSends, Sent};

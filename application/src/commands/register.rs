@@ -86,10 +86,19 @@ impl App {
             .bus
             .execute(Intent {
                 steps: vec![
-                    Step { stream: member_id.stream(), command: Command::Member(register), fresh: true },
-                    Step { stream: EmailId::of(&key).stream(), command: Command::Email(claim), fresh: false },
+                    Step {
+                        stream: member_id.stream(),
+                        command: Command::Member(register),
+                        fresh: true,
+                        idempotency,
+                    },
+                    Step {
+                        stream: EmailId::of(&key).stream(),
+                        command: Command::Email(claim),
+                        fresh: false,
+                        idempotency: None,
+                    },
                 ],
-                idempotency,
                 actor: Some(member_id),
                 correlation_id: context.correlation_id,
             })

@@ -1,16 +1,17 @@
 //! Saying something.
 
 use crate::{
-    AppError,
+    AppError, ErrorClass,
     app::{App, Context, Done, wrong_event},
-    bus::{Command, Executed, Pending},
+    bus::{Command, Executed, Intent, Pending},
     codec::{Event, Streamed},
     views::MessageView,
 };
+use std::collections::HashSet;
 use verbatim_domain::{
     MemberId, MessageId, RoomId, Timestamp,
     room::{RoomCommand, RoomEvent},
-    text::MessageBody,
+    text::{IdempotencyKey, MessageBody},
 };
 
 /// A message that is in the log.
@@ -40,9 +41,34 @@ impl PendingSend {
     /// # Errors
     /// `room_not_found`, `not_a_member`, `idempotency_key_reused`; `unavailable` when the outcome is not known.
     pub async fn wait(self) -> Result<Done<Sent>, AppError> {
-        let executed = self.0.wait().await?;
+        let executed = self.0.wait_first().await?;
         Ok(Done::of(sent(&executed)?, &executed))
     }
+}
+
+/// Messages that are queued as one; all become durable in one append, or none does.
+#[derive(Debug)]
+pub struct PendingSends(Pending);
+
+impl PendingSends {
+    /// Waits until the messages are durable.
+    ///
+    /// # Errors
+    /// As [`PendingSend::wait`]; then none was sent.
+    pub async fn wait(self) -> Result<Vec<Done<Sent>>, AppError> {
+        self.0.wait().await?.iter().map(|executed| Ok(Done::of(sent(executed)?, executed))).collect()
+    }
+}
+
+/// One message of several that are sent as one.
+#[derive(Debug, Clone)]
+pub struct Outgoing {
+    /// To which room.
+    pub room_id: RoomId,
+    /// What it says.
+    pub body: MessageBody,
+    /// The client's key for it.
+    pub idempotency_key: Option<IdempotencyKey>,
 }
 
 fn sent(executed: &Executed) -> Result<Sent, AppError> {
@@ -88,14 +114,56 @@ impl App {
         sent_at: Timestamp,
         context: Context,
     ) -> Result<PendingSend, AppError> {
+        let intent = self.send_intent(sender_id, room_id, body, sent_at, context);
+        Ok(PendingSend(self.bus.submit(intent)?))
+    }
+
+    fn send_intent(
+        &self,
+        sender_id: MemberId,
+        room_id: RoomId,
+        body: MessageBody,
+        sent_at: Timestamp,
+        context: Context,
+    ) -> Intent {
         let message_id = MessageId::from_uuid(self.ids.next());
         // The hash is only worked out for a keyed command.
         let content = context.idempotency_key.is_some().then(|| (room_id.to_string(), body.to_string()));
         let parts: Vec<&str> =
             content.iter().flat_map(|(room, body)| [room.as_str(), body.as_str()]).collect();
         let command = RoomCommand::SendMessage { message_id, sender_id, body, sent_at };
-        let intent = self.intent(room_id.stream(), Command::Room(command), sender_id, context, &parts);
-        Ok(PendingSend(self.bus.submit(intent)?))
+        self.intent(room_id.stream(), Command::Room(command), sender_id, context, &parts)
+    }
+
+    /// Queues several messages, to one room or several, as one: a STOMP transaction.
+    ///
+    /// # Errors
+    /// `overloaded`: nothing was queued; `idempotency_key_reused` if two of them have the same key.
+    pub fn begin_send_all(
+        &self,
+        sender_id: MemberId,
+        messages: Vec<Outgoing>,
+        correlation_id: Option<&str>,
+    ) -> Result<PendingSends, AppError> {
+        let sent_at = self.clock.now();
+        let mut keys = HashSet::new();
+        let mut all = Intent {
+            steps: Vec::with_capacity(messages.len()),
+            actor: Some(sender_id),
+            correlation_id: correlation_id.map(ToOwned::to_owned),
+        };
+        for Outgoing { room_id, body, idempotency_key } in messages {
+            if idempotency_key.as_ref().is_some_and(|key| !keys.insert(key.to_string())) {
+                return Err(AppError::new(
+                    ErrorClass::Conflict,
+                    "idempotency_key_reused",
+                    "two messages of one transaction have the same idempotency key",
+                ));
+            }
+            let context = Context { correlation_id: None, idempotency_key };
+            all.steps.extend(self.send_intent(sender_id, room_id, body, sent_at, context).steps);
+        }
+        Ok(PendingSends(self.bus.submit(all)?))
     }
 
     /// Sends a message and waits until it is durable.
