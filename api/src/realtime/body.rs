@@ -1,6 +1,7 @@
 //! What is pushed, as JSON, and how each kind of session wants it framed. Everything is encoded once and shared.
 
-use crate::stomp::{self, Version};
+use super::outbox::Payload;
+use crate::stomp::{Message, MessageTemplate, Version};
 use serde::Serialize;
 use std::sync::Arc;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
@@ -13,14 +14,18 @@ use verbatim_domain::{MemberId, RoomId};
 /// How a subscriber wants its items.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Encoding {
-    /// A STOMP MESSAGE frame for this subscription id. Clients nearly all use the same id, so they share frames.
+    /// A STOMP MESSAGE frame for this subscription id (none in 1.0, if the client gave none). Clients nearly all use the
+    /// same id, so they share frames.
     Stomp {
         /// The version that was negotiated.
         version: Version,
         /// The client's id for the subscription.
-        subscription: Arc<str>,
-        /// Whether the client acknowledges: then frames carry an `ack` header (STOMP 1.2, MESSAGE).
-        acked: bool,
+        subscription: Option<Arc<str>>,
+    },
+    /// A STOMP MESSAGE frame that the client acknowledges.
+    Acknowledged {
+        /// The version that was negotiated.
+        version: Version,
     },
     /// A server-sent event.
     Sse,
@@ -63,14 +68,15 @@ fn json<T: Serialize>(kind: &str, what: &T) -> Option<String> {
 }
 
 impl Body {
-    pub(super) fn message(kind: &'static str, view: &MessageView) -> Option<Self> {
+    /// A new message, live or from history.
+    pub(super) fn message(view: &MessageView) -> Option<Self> {
         Some(Self {
-            kind,
+            kind: "message",
             room: Some(view.room_id),
             message_id: view.message_id.to_string(),
             seq: view.seq,
-            cursor: kind == "message",
-            json: json(kind, view)?,
+            cursor: true,
+            json: json("message", view)?,
         })
     }
 
@@ -89,9 +95,9 @@ impl Body {
             Some(event(kind, membership.last_seq, json))
         };
         match &push.change {
-            Change::Sent(view) => Self::message("message", view),
-            Change::Edited(view) => Self::message("message_edited", view),
-            Change::Deleted(view) => Self::message("message_deleted", view),
+            Change::Sent(view) => Self::message(view),
+            Change::Edited(view) => Some(event("message_edited", view.seq, json("message_edited", view)?)),
+            Change::Deleted(view) => Some(event("message_deleted", view.seq, json("message_deleted", view)?)),
             Change::Joined(membership) => member("member_joined", membership),
             Change::Left(membership) => member("member_left", membership),
             Change::Typing { member_id, display_name } => {
@@ -121,7 +127,11 @@ impl Body {
     }
 
     /// What a member is told when they come into or go from a room.
-    pub(super) fn own_membership(kind: &'static str, room_id: RoomId, membership: &Membership) -> Option<Self> {
+    pub(super) fn own_membership(
+        kind: &'static str,
+        room_id: RoomId,
+        membership: &Membership,
+    ) -> Option<Self> {
         Some(Self {
             kind,
             room: None,
@@ -132,31 +142,40 @@ impl Body {
         })
     }
 
-    /// The bytes for one kind of session.
-    pub(super) fn encode(&self, encoding: &Encoding) -> Utf8Bytes {
+    /// What one kind of session is sent.
+    pub(super) fn encode(&self, encoding: &Encoding) -> Payload {
         match encoding {
-            Encoding::Stomp { version, subscription, acked } => self.stomp(*version, subscription, *acked),
-            Encoding::Sse => self.sse(),
+            Encoding::Stomp { version, subscription } => {
+                let frame = self.template(*version).frame(subscription.as_deref(), None);
+                // Headers and JSON are text, so this is a check and not a copy.
+                let text = String::from_utf8(frame)
+                    .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+                Payload::Ready(text.into())
+            }
+            Encoding::Acknowledged { version } => Payload::Acknowledged {
+                template: Arc::new(self.template(*version)),
+                message_id: self.message_id.as_str().into(),
+            },
+            Encoding::Sse => Payload::Ready(self.sse()),
         }
     }
 
-    fn stomp(&self, version: Version, subscription: &str, acked: bool) -> Utf8Bytes {
+    fn template(&self, version: Version) -> MessageTemplate {
         let destination = match self.room {
             Some(room) => format!("/topic/{room}"),
             None => "/user/queue/unread".to_owned(),
         };
         let seq = self.seq.to_string();
-        let message_id = &self.message_id;
-        stomp::encode_message(
+        MessageTemplate::new(
             version,
-            subscription,
-            &destination,
-            message_id,
-            acked,
-            &[("seq", &seq), ("type", self.kind)],
-            &self.json,
+            &Message {
+                destination: &destination,
+                message_id: &self.message_id,
+                content_type: Some("application/json"),
+                headers: &[("seq", &seq), ("type", self.kind)],
+                body: self.json.as_bytes(),
+            },
         )
-        .into()
     }
 
     /// WHATWG HTML, section 9.2.6: `data:` always with its colon; JSON holds no line breaks, so one line is enough.
@@ -174,4 +193,10 @@ impl Body {
         text.push_str("\n\n");
         text.into()
     }
+}
+
+/// A message from history as a live one would have come.
+#[must_use]
+pub fn encode_message(view: &MessageView, encoding: &Encoding) -> Option<Payload> {
+    Some(Body::message(view)?.encode(encoding))
 }

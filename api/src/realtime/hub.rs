@@ -9,7 +9,10 @@ use super::{
 use std::{
     collections::{HashMap, HashSet},
     // The std mutex: it is held for short, synchronous stretches only, and never across an await.
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, atomic::{AtomicU64, Ordering}},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
@@ -89,13 +92,7 @@ impl Hub {
         unread: Arc<dyn UnreadReader>,
         observer: Arc<dyn HubObserver>,
     ) -> Arc<Self> {
-        Arc::new(Self {
-            state: Mutex::default(),
-            next_id: AtomicU64::new(1),
-            history,
-            unread,
-            observer,
-        })
+        Arc::new(Self { state: Mutex::default(), next_id: AtomicU64::new(1), history, unread, observer })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -177,8 +174,7 @@ impl Hub {
             Err(error) => {
                 // Others may be waiting for the same counts: they can't be served either, and come back.
                 let mut state = self.state();
-                state.loading.remove(&member);
-                state.online.remove(&member);
+                state.cut_off(member);
                 return Err(error.into());
             }
         };
@@ -249,14 +245,24 @@ impl Hub {
             let mut state = self.state();
             let loading: Vec<MemberId> = state.loading.iter().copied().collect();
             for member in loading {
-                if let Some(Online { counts: Counts::Loading(pending), .. }) = state.online.get_mut(&member)
-                    && pending.len() < PENDING_MAX
-                {
+                let Some(Online { counts: Counts::Loading(pending), .. }) = state.online.get_mut(&member)
+                else {
+                    continue;
+                };
+                if pending.len() < PENDING_MAX {
                     pending.push(batch.clone());
+                } else {
+                    tracing::error!(%member, "unread counts take too long to read; their listeners are cut off");
+                    state.cut_off(member);
                 }
             }
         }
+        let seen = self.state().position;
         for push in batch.iter() {
+            // Repeated after a crash of the runner. Ephemeral changes have no position, and are never repeated.
+            if push.position != 0 && push.position <= seen {
+                continue;
+            }
             if let Some((from, to)) = self.hole_before(push) {
                 self.fill(push.room_id, from, Some(to)).await;
             }
@@ -282,7 +288,9 @@ impl Hub {
                 Err(error) => {
                     tracing::error!(%room, %error, "a hole in the pushes can't be filled; its subscribers are cut off");
                     // Hidden it must not be: they come back and resume from what they have.
-                    self.state().rooms.remove(&room);
+                    if let Some(topic) = self.state().rooms.remove(&room) {
+                        topic.cut_off();
+                    }
                     return;
                 }
             };
@@ -293,7 +301,7 @@ impl Hub {
                 let Some(topic) = state.rooms.get_mut(&room) else { return };
                 for message in page.iter().filter(|message| to.is_none_or(|to| message.seq <= to)) {
                     topic.last_seq = Some(message.seq);
-                    if let Some(body) = Body::message("message", message) {
+                    if let Some(body) = Body::message(message) {
                         delivered += topic.deliver(&body, None);
                     }
                     count += 1;
@@ -343,6 +351,14 @@ impl State {
         }
     }
 
+    /// Closes the sessions that listen to a member's counts: the counts are not known.
+    fn cut_off(&mut self, member: MemberId) {
+        if let Some(online) = self.online.get(&member) {
+            online.listeners.cut_off();
+        }
+        self.forget(member);
+    }
+
     fn unwatch(&mut self, room: RoomId, member: MemberId) {
         if let Some(watchers) = self.watchers.get_mut(&room) {
             watchers.remove(&member);
@@ -353,13 +369,7 @@ impl State {
     }
 
     fn hand_on(&mut self, push: &Push) -> usize {
-        // Ephemeral changes have no position, and are never repeated.
-        if push.position != 0 {
-            if push.position < self.position {
-                return 0;
-            }
-            self.position = push.position;
-        }
+        self.position = self.position.max(push.position);
         self.tell_room(push) + self.tell_members(push)
     }
 

@@ -6,6 +6,6 @@ mod online;
 mod outbox;
 mod topic;
 
-pub use body::Encoding;
+pub use body::{Encoding, encode_message};
 pub use hub::{Hub, HubObserver, Subscription, UnobservedHub};
-pub use outbox::{Closed, Inbox, Item, OUTBOX_BYTES_MAX, Outbox, outbox};
+pub use outbox::{Closed, Inbox, Item, OUTBOX_BYTES_MAX, Outbox, Overflow, Payload, outbox};

@@ -99,8 +99,7 @@ impl Online {
     }
 
     fn tell_membership(&mut self, kind: &'static str, room: RoomId, membership: &Membership) -> usize {
-        Body::own_membership(kind, room, membership)
-            .map_or(0, |body| self.listeners.deliver(&body, None))
+        Body::own_membership(kind, room, membership).map_or(0, |body| self.listeners.deliver(&body, None))
     }
 
     /// Works a change into the counts; gives the room's new count if it changed.

@@ -1,5 +1,6 @@
 //! A session's outbound queue: bounded in bytes, never waited for by the sender.
 
+use crate::stomp::MessageTemplate;
 use std::sync::{
     Arc,
     atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -12,11 +13,25 @@ pub const OUTBOX_BYTES_MAX: usize = 1024 * 1024;
 /// What an item costs beside its text: its place in the queue.
 const ITEM_OVERHEAD: usize = 64;
 
+/// What an item says.
+#[derive(Debug, Clone)]
+pub enum Payload {
+    /// The very bytes to send, shared by all sessions that get the same.
+    Ready(Utf8Bytes),
+    /// A STOMP message that its client acknowledges: the session adds the `ack` header.
+    Acknowledged {
+        /// All but what differs between subscribers.
+        template: Arc<MessageTemplate>,
+        /// Its `message-id`.
+        message_id: Arc<str>,
+    },
+}
+
 /// Something to send, encoded for its session.
 #[derive(Debug, Clone)]
 pub struct Item {
-    /// The bytes to send, shared by all sessions that get the same.
-    pub text: Utf8Bytes,
+    /// What to send.
+    pub payload: Payload,
     /// For which of the session's subscriptions.
     pub subscription: u32,
     /// The number of a new message, 0 for anything else: what was sent on resuming is dropped by it.
@@ -51,6 +66,8 @@ pub struct Outbox {
 /// The session's end.
 #[derive(Debug)]
 pub struct Inbox {
+    /// Received while waiting, so that a wait that is given up loses nothing.
+    first: Option<Item>,
     items: mpsc::UnboundedReceiver<Item>,
     level: Arc<Level>,
 }
@@ -61,11 +78,15 @@ pub fn outbox() -> (Outbox, Inbox) {
     // Unbounded in count: the bound is in bytes, kept by `Level`, and an item has a least cost.
     let (sender, receiver) = mpsc::unbounded_channel();
     let level = Arc::new(Level::default());
-    (Outbox { items: sender, level: level.clone() }, Inbox { items: receiver, level })
+    (Outbox { items: sender, level: level.clone() }, Inbox { first: None, items: receiver, level })
 }
 
 fn cost(item: &Item) -> usize {
-    item.text.len() + ITEM_OVERHEAD
+    let text = match &item.payload {
+        Payload::Ready(text) => text.len(),
+        Payload::Acknowledged { template, .. } => template.len(),
+    };
+    text + ITEM_OVERHEAD
 }
 
 impl Outbox {
@@ -86,23 +107,60 @@ impl Outbox {
         }
         self.items.send(item).map_err(|_| Closed::Gone)
     }
+
+    /// Closes the session as if it had overflowed: something that should have been in it is not, and the client must
+    /// come back and resume.
+    pub fn cut_off(&self) {
+        self.level.overflowed.store(true, Ordering::Relaxed);
+        self.level.changed.notify_one();
+    }
+}
+
+/// Tells when a queue has overflowed.
+#[derive(Debug, Clone)]
+pub struct Overflow(Arc<Level>);
+
+impl Overflow {
+    /// Waits until the queue has overflowed.
+    pub async fn happened(&self) {
+        while !self.0.overflowed.load(Ordering::Relaxed) {
+            self.0.changed.notified().await;
+        }
+    }
 }
 
 impl Inbox {
-    /// Waits for items, appends up to `limit` of them, and says how many; 0 once every [`Outbox`] is gone.
-    pub async fn receive(&mut self, items: &mut Vec<Item>, limit: usize) -> usize {
-        let before = items.len();
-        let count = self.items.recv_many(items, limit).await;
-        let taken: usize = items.iter().skip(before).map(cost).sum();
-        self.level.bytes.fetch_sub(taken, Ordering::Relaxed);
-        count
+    /// Waits until there is something to take; `false` once every [`Outbox`] is gone and nothing is left.
+    pub async fn ready(&mut self) -> bool {
+        if self.first.is_none() {
+            self.first = self.items.recv().await;
+        }
+        self.first.is_some()
     }
 
-    /// Waits until the queue has overflowed.
-    pub async fn overflow(&self) {
-        while !self.level.overflowed.load(Ordering::Relaxed) {
-            self.level.changed.notified().await;
+    /// Takes what is there, at most `limit` items, without waiting.
+    pub fn take(&mut self, limit: usize) -> Vec<Item> {
+        let mut items = Vec::with_capacity(limit.min(self.items.len() + 1));
+        items.extend(self.first.take());
+        while items.len() < limit
+            && let Ok(item) = self.items.try_recv()
+        {
+            items.push(item);
         }
+        self.level.bytes.fetch_sub(items.iter().map(cost).sum(), Ordering::Relaxed);
+        items
+    }
+
+    /// Takes nothing more, and lets go of what is there.
+    pub fn close(&mut self) {
+        self.items.close();
+        self.take(usize::MAX);
+    }
+
+    /// Tells when the queue has overflowed.
+    #[must_use]
+    pub fn overflow(&self) -> Overflow {
+        Overflow(self.level.clone())
     }
 }
 
@@ -111,19 +169,18 @@ mod tests {
     use super::*;
 
     fn item(bytes: usize) -> Item {
-        Item { text: "x".repeat(bytes).into(), subscription: 0, seq: 0, last: false }
+        Item { payload: Payload::Ready("x".repeat(bytes).into()), subscription: 0, seq: 0, last: false }
     }
 
     #[tokio::test]
     async fn what_is_read_makes_room() {
         let (outbox, mut inbox) = outbox();
         let half = OUTBOX_BYTES_MAX / 2 - ITEM_OVERHEAD;
-        let mut items = Vec::new();
         for _ in 0..10 {
             assert_eq!(outbox.push(item(half)), Ok(()));
-            assert_eq!(inbox.receive(&mut items, 8).await, 1);
+            assert!(inbox.ready().await);
+            assert_eq!(inbox.take(8).len(), 1);
         }
-        assert_eq!(items.len(), 10);
     }
 
     #[tokio::test]
@@ -131,9 +188,9 @@ mod tests {
         let (outbox, mut inbox) = outbox();
         assert_eq!(outbox.push(item(OUTBOX_BYTES_MAX - ITEM_OVERHEAD)), Ok(()));
         assert_eq!(outbox.push(item(0)), Err(Closed::Overflow));
-        inbox.receive(&mut Vec::new(), 8).await;
+        inbox.take(8);
         assert_eq!(outbox.push(item(0)), Err(Closed::Overflow));
-        inbox.overflow().await;
+        inbox.overflow().happened().await;
     }
 
     #[tokio::test]

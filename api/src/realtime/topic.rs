@@ -59,16 +59,23 @@ impl Topic {
         removed
     }
 
+    /// Closes every subscriber's session: something is missing from what they got, and they must resume.
+    pub(super) fn cut_off(&self) {
+        for subscriber in self.groups.iter().flat_map(|group| &group.subscribers) {
+            subscriber.outbox.cut_off();
+        }
+    }
+
     /// Hands a body to every subscriber, encoding it once for each group. Sessions that take nothing more are let
     /// go. Says how many got it.
     pub(super) fn deliver(&mut self, body: &Body, ends_for: Option<MemberId>) -> usize {
         let mut delivered = 0;
         for group in &mut self.groups {
-            let text = body.encode(&group.encoding);
+            let payload = body.encode(&group.encoding);
             let seq = if body.cursor { body.seq } else { 0 };
             group.subscribers.retain(|subscriber| {
                 let last = ends_for == Some(subscriber.member);
-                let item = Item { text: text.clone(), subscription: subscriber.slot, seq, last };
+                let item = Item { payload: payload.clone(), subscription: subscriber.slot, seq, last };
                 let taken = subscriber.outbox.push(item).is_ok();
                 delivered += usize::from(taken);
                 taken && !last

@@ -61,6 +61,18 @@ impl MessageTemplate {
         self.version
     }
 
+    /// Octets of the shared part.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.shared.len()
+    }
+
+    /// Never: there is always a destination and a final NUL.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.shared.is_empty()
+    }
+
     /// Appends the frame for one subscription. `subscription` is the client's id for it (`None` only in 1.0, for a
     /// subscription made without); `ack` is what [`Session::register_delivery`](super::Session::register_delivery)
     /// returned. The same arguments give the same octets, so subscribers in ack mode `auto` share them.

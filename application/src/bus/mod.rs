@@ -222,6 +222,33 @@ impl Bus {
         Ok(Pending(answer))
     }
 
+    /// Queues an intent, waiting at most `limit` for room in the queue: for callers that can make their client wait.
+    ///
+    /// # Errors
+    /// `overloaded` when the queue stayed full: nothing was done.
+    pub async fn submit_within(&self, intent: Intent, limit: Duration) -> Result<Pending, AppError> {
+        let route = intent.steps.last().ok_or_else(|| AppError::internal("an intent without steps"))?.stream;
+        let shard = self.shard(&route).ok_or_else(|| AppError::internal("the bus has no shards"))?;
+        let (reply, answer) = oneshot::channel();
+        let job = Job::Execute { intent, reply, since: Instant::now() };
+        match shard.try_send(job) {
+            Ok(()) => {}
+            Err(mpsc::error::TrySendError::Full(job)) => {
+                shard.send_timeout(job, limit).await.map_err(|error| match error {
+                    mpsc::error::SendTimeoutError::Timeout(_) => self.refuse_overload(),
+                    mpsc::error::SendTimeoutError::Closed(_) => stopping(),
+                })?;
+            }
+            Err(mpsc::error::TrySendError::Closed(_)) => return Err(stopping()),
+        }
+        Ok(Pending(answer))
+    }
+
+    fn refuse_overload(&self) -> AppError {
+        self.observer.overloaded();
+        AppError::new(ErrorClass::Overloaded, "overloaded", "too many commands are waiting; try again")
+    }
+
     /// Queues an intent and waits until it is durable; gives the result of its first step.
     ///
     /// # Errors
@@ -304,4 +331,8 @@ impl Bus {
         })
         .await
     }
+}
+
+fn stopping() -> AppError {
+    AppError::unavailable("the service is stopping", "the command bus is closed")
 }

@@ -7,7 +7,7 @@ use crate::{
     codec::{Event, Streamed},
     views::MessageView,
 };
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 use verbatim_domain::{
     MemberId, MessageId, RoomId, Timestamp,
     room::{RoomCommand, RoomEvent},
@@ -133,6 +133,23 @@ impl App {
             content.iter().flat_map(|(room, body)| [room.as_str(), body.as_str()]).collect();
         let command = RoomCommand::SendMessage { message_id, sender_id, body, sent_at };
         self.intent(room_id.stream(), Command::Room(command), sender_id, context, &parts)
+    }
+
+    /// Queues a message, waiting at most `limit` for room in the queue. One caller's messages keep their order if each
+    /// call is awaited before the next.
+    ///
+    /// # Errors
+    /// `overloaded`: nothing was queued.
+    pub async fn begin_send_within(
+        &self,
+        sender_id: MemberId,
+        room_id: RoomId,
+        body: MessageBody,
+        context: Context,
+        limit: Duration,
+    ) -> Result<PendingSend, AppError> {
+        let intent = self.send_intent(sender_id, room_id, body, self.clock.now(), context);
+        Ok(PendingSend(self.bus.submit_within(intent, limit).await?))
     }
 
     /// Queues several messages, to one room or several, as one: a STOMP transaction.

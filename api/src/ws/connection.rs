@@ -1,0 +1,511 @@
+//! One session's I/O: one task reads frames, writes what is queued, and waits for what is under way.
+
+use super::{
+    Realtime,
+    handshake::WRITE_BUFFER_BYTES,
+    slots::{HELD_MAX, Resume, Slots},
+};
+use crate::{
+    realtime::{Inbox, Item, Outbox, Overflow, Payload, encode_message, outbox},
+    stomp::{
+        Decoder, HeartBeat, HeartBeatPolicy, Item as StompItem, Limits, ProtocolError, Session, encoder,
+        encoder::ErrorFrame, session::Delivery,
+    },
+};
+use futures_util::{SinkExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use poem::Upgraded;
+use std::{collections::VecDeque, future::poll_fn, pin::Pin, sync::Arc, task::Poll, time::Duration};
+use tokio::time::{Instant, Sleep};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{
+        Error as WsError, Message,
+        protocol::{CloseFrame, frame::coding::CloseCode},
+    },
+};
+use verbatim_application::{
+    AppError, Caller, ErrorClass,
+    ports::{AccessClaims, Range},
+    queries::PAGE_MAX,
+};
+
+/// Commands of one session that may be under way. While so many are, nothing more is read from it.
+const IN_FLIGHT_MAX: usize = 512;
+/// How long a client may take to send CONNECT.
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+/// How long a session that is over may take to be written out, and its client to close.
+const CLOSE_LIMIT: Duration = Duration::from_secs(5);
+/// How long what is under way may take when the session is to end.
+const DRAIN_LIMIT: Duration = Duration::from_secs(15);
+/// How long a socket may take nothing at all.
+const STALL_LIMIT: Duration = Duration::from_secs(60);
+/// Items taken from the queue at once.
+const ITEMS_AT_ONCE: usize = 128;
+/// When nothing is due, the timer looks again after this.
+const IDLE_LOOK: Duration = Duration::from_secs(600);
+
+/// What became of something that was under way.
+pub(super) enum Finished {
+    /// Receipts to send, each with further headers.
+    Receipts(Vec<(String, Vec<(&'static str, String)>)>),
+    /// It was refused.
+    Failed { error: AppError, receipt: Option<String> },
+}
+
+enum Phase {
+    Open,
+    /// Nothing more is read; once nothing is under way, this receipt and then the close.
+    Draining {
+        receipt: Option<String>,
+        code: CloseCode,
+        reason: &'static str,
+        deadline: Instant,
+    },
+    /// The close is queued or sent.
+    Closing {
+        deadline: Instant,
+    },
+    /// Nothing more to do.
+    Over,
+}
+
+enum Wake {
+    Flushed,
+    Message(Message),
+    TooLarge,
+    Gone,
+    Items,
+    Finished(Finished),
+    Overflow,
+    Stop,
+    Timer,
+}
+
+pub(super) struct Connection {
+    socket: WebSocketStream<Upgraded>,
+    pub(super) realtime: Arc<Realtime>,
+    decoder: Decoder,
+    pub(super) protocol: Session,
+    /// From the ticket of the handshake.
+    pub(super) ticket: Option<AccessClaims>,
+    pub(super) caller: Option<Caller>,
+    pub(super) outbox: Outbox,
+    inbox: Inbox,
+    overflow: Overflow,
+    pub(super) slots: Slots,
+    pub(super) heart_beat: HeartBeat,
+    /// Names this session in logs and problem documents.
+    pub(super) id: String,
+    pub(super) in_flight: FuturesUnordered<BoxFuture<'static, Finished>>,
+    pub(super) typed: Option<Instant>,
+    out: VecDeque<Message>,
+    flushing: Option<Instant>,
+    phase: Phase,
+    opened: Instant,
+    last_sent: Instant,
+    last_received: Instant,
+    timer: Pin<Box<Sleep>>,
+    end: &'static str,
+}
+
+pub(super) async fn run(
+    socket: WebSocketStream<Upgraded>,
+    realtime: Arc<Realtime>,
+    ticket: Option<AccessClaims>,
+) {
+    let (outbox, inbox) = outbox();
+    let now = Instant::now();
+    let observer = realtime.observer.clone();
+    let connection = Connection {
+        socket,
+        decoder: Decoder::new(Limits::default()),
+        protocol: Session::new(HeartBeatPolicy::default()),
+        ticket,
+        caller: None,
+        outbox,
+        overflow: inbox.overflow(),
+        inbox,
+        slots: Slots::default(),
+        heart_beat: HeartBeat::NONE,
+        id: realtime.app.ids.next().to_string(),
+        realtime,
+        in_flight: FuturesUnordered::new(),
+        typed: None,
+        out: VecDeque::new(),
+        flushing: None,
+        phase: Phase::Open,
+        opened: now,
+        last_sent: now,
+        last_received: now,
+        timer: Box::pin(tokio::time::sleep_until(now + CONNECT_LIMIT)),
+        end: "client_gone",
+    };
+    observer.opened("stomp");
+    let reason = connection.serve().await;
+    observer.closed("stomp", reason);
+}
+
+impl Connection {
+    async fn serve(mut self) -> &'static str {
+        loop {
+            if matches!(self.phase, Phase::Open)
+                && self.flushing.is_none()
+                && self.out.is_empty()
+                && let Some(resume) = self.slots.resumes.front().copied()
+            {
+                self.resume(resume).await;
+            }
+            self.write();
+            match self.wake().await {
+                Wake::Flushed => self.flushing = None,
+                Wake::Message(message) => self.receive(message).await,
+                Wake::TooLarge => self.close(CloseCode::Size, "message too large", "too_large"),
+                Wake::Items => self.take_items(ITEMS_AT_ONCE),
+                Wake::Finished(finished) => self.finish(finished),
+                Wake::Overflow => self.overflowed(),
+                Wake::Stop => self.drain(None, CloseCode::Restart, "server_stopping"),
+                Wake::Timer => self.look_at_the_clock(),
+                Wake::Gone => return self.end,
+            }
+            self.drained();
+            if matches!(self.phase, Phase::Over) {
+                return self.end;
+            }
+        }
+    }
+
+    async fn wake(&mut self) -> Wake {
+        let open = matches!(self.phase, Phase::Open);
+        let closing = matches!(self.phase, Phase::Closing { .. });
+        let flushing = self.flushing.is_some();
+        // While a session drains, its client may still close, but what it sends is not read.
+        let reading = closing || (open && self.in_flight.len() < IN_FLIGHT_MAX);
+        let socket = &mut self.socket;
+        let io = poll_fn(|cx| {
+            if flushing {
+                match socket.poll_flush_unpin(cx) {
+                    Poll::Ready(Ok(())) => return Poll::Ready(Wake::Flushed),
+                    Poll::Ready(Err(_)) => return Poll::Ready(Wake::Gone),
+                    Poll::Pending => {}
+                }
+            }
+            if !reading {
+                return Poll::Pending;
+            }
+            match socket.poll_next_unpin(cx) {
+                Poll::Ready(Some(Ok(message))) => Poll::Ready(Wake::Message(message)),
+                Poll::Ready(Some(Err(WsError::Capacity(_)))) if open => Poll::Ready(Wake::TooLarge),
+                Poll::Ready(_) => Poll::Ready(Wake::Gone),
+                Poll::Pending => Poll::Pending,
+            }
+        });
+        tokio::select! {
+            wake = io => wake,
+            true = self.inbox.ready(), if open && !flushing && self.out.is_empty() => Wake::Items,
+            Some(finished) = self.in_flight.next(), if !self.in_flight.is_empty() => Wake::Finished(finished),
+            () = self.overflow.happened(), if open => Wake::Overflow,
+            () = self.realtime.stop.cancelled(), if open => Wake::Stop,
+            () = &mut self.timer => Wake::Timer,
+        }
+    }
+
+    /// Moves what is queued into the socket's buffer, as much as fits it, and starts to flush.
+    fn write(&mut self) {
+        if self.flushing.is_some() || self.out.is_empty() {
+            return;
+        }
+        let mut room = WRITE_BUFFER_BYTES / 2;
+        while room > 0 {
+            let Some(message) = self.out.pop_front() else { break };
+            room = room.saturating_sub(message.len() + 16);
+            // After a complete flush the socket takes messages at once, up to its buffer.
+            if futures_util::FutureExt::now_or_never(self.socket.feed(message)).is_none_or(|fed| fed.is_err())
+            {
+                // The next read says that it is gone.
+                self.out.clear();
+                break;
+            }
+        }
+        let now = Instant::now();
+        self.last_sent = now;
+        self.flushing = Some(now);
+    }
+
+    pub(super) fn push(&mut self, frame: Vec<u8>) {
+        // Not every client can decode a text message that is not UTF-8; the rare frame that is none goes as binary.
+        let message = match String::from_utf8(frame) {
+            Ok(text) => Message::text(text),
+            Err(error) => Message::binary(error.into_bytes()),
+        };
+        self.out.push_back(message);
+    }
+
+    async fn receive(&mut self, message: Message) {
+        self.last_received = Instant::now();
+        if !matches!(self.phase, Phase::Open) {
+            return;
+        }
+        match message {
+            Message::Text(text) => self.feed(text.as_bytes()).await,
+            Message::Binary(bytes) => self.feed(&bytes).await,
+            Message::Ping(_) | Message::Pong(_) => {
+                // The socket has queued the pong itself; it is written with the next flush.
+                self.flushing.get_or_insert_with(Instant::now);
+            }
+            Message::Close(_) | Message::Frame(_) => {}
+        }
+    }
+
+    async fn feed(&mut self, mut input: &[u8]) {
+        while matches!(self.phase, Phase::Open) {
+            match self.decoder.decode(&mut input) {
+                Ok(Some(StompItem::Frame(frame))) => {
+                    let action = self.protocol.handle(frame);
+                    self.act(action).await;
+                }
+                Ok(Some(StompItem::HeartBeat)) => {}
+                Ok(None) => return,
+                Err(error) => {
+                    let receipt = self.decoder.pending_receipt().map(str::to_owned);
+                    let error = self.protocol.fail(error, receipt.as_deref());
+                    return self.violated(&error);
+                }
+            }
+        }
+    }
+
+    pub(super) fn connected(&mut self, version: crate::stomp::Version, heart_beat: HeartBeat) {
+        self.decoder.set_version(version);
+        self.protocol.accept();
+        self.heart_beat = heart_beat;
+        let mut frame = Vec::new();
+        encoder::connected(
+            &encoder::Connected {
+                version,
+                session: &self.id,
+                server: concat!("verbatim/", env!("CARGO_PKG_VERSION")),
+                heart_beat,
+            },
+            &mut frame,
+        );
+        self.push(frame);
+        self.set_timer();
+    }
+
+    /// The client broke the protocol: ERROR, then close (STOMP 1.2, ERROR).
+    pub(super) fn violated(&mut self, error: &ProtocolError) {
+        let class = if error.violation.is_limit() { ErrorClass::TooLarge } else { ErrorClass::Invalid };
+        let problem = AppError::new(class, "stomp_violation", error.violation.to_string());
+        let headers = error.violation.headers();
+        self.push_error(error.violation.summary(), &problem, error.receipt_id.as_deref(), headers);
+        self.close(CloseCode::Protocol, "protocol violation", "violation");
+    }
+
+    /// Something the client asked for was refused: ERROR, and then close where the version's specification says so.
+    pub(super) fn refuse(&mut self, error: &AppError, receipt: Option<&str>) {
+        if !matches!(self.phase, Phase::Open | Phase::Draining { .. }) {
+            return;
+        }
+        if matches!(error.class, ErrorClass::Internal) {
+            tracing::error!(session = self.id, error = ?error.source, "a STOMP frame failed");
+        }
+        self.push_error(&error.detail, error, receipt, &[]);
+        if encoder::closes_after_error(self.protocol.version()) || self.caller.is_none() {
+            self.close(CloseCode::Policy, error.code, "refused");
+        }
+    }
+
+    fn push_error(
+        &mut self,
+        message: &str,
+        error: &AppError,
+        receipt_id: Option<&str>,
+        headers: &[(&str, &str)],
+    ) {
+        let body = (self.realtime.problem)(error, &self.id);
+        let content_type = "application/problem+json";
+        let mut frame = Vec::new();
+        encoder::error(
+            self.protocol.version(),
+            &ErrorFrame { message, receipt_id, headers, content_type, body: body.as_bytes() },
+            &mut frame,
+        );
+        self.push(frame);
+    }
+
+    /// Ends the session once what is under way is done.
+    pub(super) fn drain(&mut self, receipt: Option<String>, code: CloseCode, reason: &'static str) {
+        self.phase = Phase::Draining { receipt, code, reason, deadline: Instant::now() + DRAIN_LIMIT };
+        self.set_timer();
+    }
+
+    fn drained(&mut self) {
+        if !self.in_flight.is_empty() {
+            return;
+        }
+        let Phase::Draining { receipt, code, reason, .. } = &mut self.phase else { return };
+        let (receipt, code, reason) = (receipt.take(), *code, *reason);
+        if let Some(id) = receipt {
+            self.push_receipt(&id, &[]);
+        }
+        self.close(code, reason, reason);
+    }
+
+    fn close(&mut self, code: CloseCode, text: &'static str, reason: &'static str) {
+        self.end = reason;
+        self.protocol.close();
+        // What the hub has queued is not sent any more, and it queues nothing more.
+        self.slots = Slots::default();
+        self.inbox.close();
+        self.out.push_back(Message::Close(Some(CloseFrame { code, reason: text.into() })));
+        self.phase = Phase::Closing { deadline: Instant::now() + CLOSE_LIMIT };
+        self.set_timer();
+    }
+
+    fn overflowed(&mut self) {
+        let error = AppError::new(
+            ErrorClass::Overloaded,
+            "slow_client",
+            "this client reads too slowly; connect again and resume with after-seq",
+        );
+        self.push_error("slow client", &error, None, &[]);
+        self.close(CloseCode::Again, "slow client: resume with after-seq", "slow_client");
+    }
+
+    pub(super) fn push_receipt(&mut self, id: &str, headers: &[(&str, &str)]) {
+        let mut frame = Vec::with_capacity(128);
+        encoder::receipt(self.protocol.version(), id, headers, &mut frame);
+        self.push(frame);
+    }
+
+    fn finish(&mut self, finished: Finished) {
+        match finished {
+            Finished::Receipts(receipts) => {
+                for (id, headers) in receipts {
+                    let headers: Vec<(&str, &str)> =
+                        headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+                    self.push_receipt(&id, &headers);
+                }
+            }
+            Finished::Failed { error, receipt } => self.refuse(&error, receipt.as_deref()),
+        }
+    }
+
+    fn take_items(&mut self, limit: usize) {
+        for item in self.inbox.take(limit) {
+            self.deliver(item);
+        }
+    }
+
+    /// Sends an item to its subscription, unless it was sent on resuming or must wait for acknowledgments.
+    pub(super) fn deliver(&mut self, item: Item) {
+        let (number, last) = (item.subscription, item.last);
+        let Some(slot) = self.slots.get(number) else { return };
+        if item.seq > 0 && (slot.resuming || item.seq <= slot.resumed_to) {
+            return;
+        }
+        let key = slot.key.clone();
+        match &item.payload {
+            Payload::Ready(text) => self.out.push_back(Message::Text(text.clone())),
+            Payload::Acknowledged { .. } if !slot.held.is_empty() => {
+                slot.held.push_back(item);
+                if slot.held.len() > HELD_MAX {
+                    self.outbox.cut_off();
+                }
+            }
+            Payload::Acknowledged { template, message_id } => {
+                match self.protocol.register_delivery(&key, message_id) {
+                    Ok(ack) => self.push(template.frame(key.header(), ack)),
+                    Err(Delivery::Paused) => slot.held.push_back(item),
+                    Err(Delivery::Ready | Delivery::Gone) => {}
+                }
+            }
+        }
+        if last {
+            self.protocol.end_subscription(&key);
+            self.slots.close(number);
+        }
+    }
+
+    /// Sends the next page of what a subscription missed.
+    async fn resume(&mut self, resume: Resume) {
+        let history = self.realtime.app.history.clone();
+        let page = match history.messages(resume.room, Range::After(resume.after), PAGE_MAX).await {
+            Ok(page) => page,
+            Err(error) => {
+                self.slots.resumes.pop_front();
+                return self.refuse(&error.into(), None);
+            }
+        };
+        for message in &page {
+            let Some(slot) = self.slots.get(resume.slot) else { break };
+            slot.resumed_to = message.seq;
+            if let Some(payload) = encode_message(message, &slot.encoding) {
+                self.deliver(Item { payload, subscription: resume.slot, seq: 0, last: false });
+            }
+        }
+        // Live messages that came meanwhile stand in history too, and are dropped as long as it is being read.
+        self.take_items(usize::MAX);
+        let complete = page.len() < PAGE_MAX;
+        match (self.slots.get(resume.slot), page.last()) {
+            (Some(_), Some(newest)) if !complete => {
+                if let Some(front) = self.slots.resumes.front_mut() {
+                    front.after = newest.seq;
+                }
+            }
+            (slot, _) => {
+                if let Some(slot) = slot {
+                    slot.resuming = false;
+                }
+                self.slots.resumes.pop_front();
+            }
+        }
+    }
+
+    fn look_at_the_clock(&mut self) {
+        let now = Instant::now();
+        let due = |since: Instant, after: Option<Duration>| after.is_some_and(|after| now >= since + after);
+        match &mut self.phase {
+            Phase::Closing { deadline } if now >= *deadline => {
+                // The client does not close; dropping the socket does.
+                self.phase = Phase::Over;
+                return;
+            }
+            Phase::Draining { deadline, .. } if now >= *deadline => self.in_flight.clear(),
+            Phase::Open if self.caller.is_none() && now >= self.opened + CONNECT_LIMIT => {
+                return self.close(CloseCode::Policy, "no CONNECT in time", "no_connect");
+            }
+            Phase::Open if due(self.last_received, self.heart_beat.receive_timeout()) => {
+                return self.close(CloseCode::Policy, "no heart-beat in time", "no_heart_beat");
+            }
+            Phase::Open if self.flushing.is_some_and(|since| now >= since + STALL_LIMIT) => {
+                return self.overflowed();
+            }
+            Phase::Open if due(self.last_sent, self.heart_beat.send_after()) && self.flushing.is_none() => {
+                self.out.push_back(Message::text(encoder::HEART_BEAT));
+            }
+            _ => {}
+        }
+        self.set_timer();
+    }
+
+    fn set_timer(&mut self) {
+        let now = Instant::now();
+        let next = match &self.phase {
+            Phase::Closing { deadline } | Phase::Draining { deadline, .. } => *deadline,
+            Phase::Over => now,
+            Phase::Open if self.caller.is_none() => self.opened + CONNECT_LIMIT,
+            Phase::Open => [
+                self.heart_beat.send_after().map(|after| self.last_sent + after),
+                self.heart_beat.receive_timeout().map(|after| self.last_received + after),
+                self.flushing.map(|since| since + STALL_LIMIT),
+            ]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(now + IDLE_LOOK),
+        };
+        // A deadline that is past but not yet acted on (a flush is under way) is looked at again shortly.
+        self.timer.as_mut().reset(next.max(now + Duration::from_millis(100)));
+    }
+}

@@ -1,0 +1,118 @@
+//! The opening handshake (RFC 6455, section 4.2). It is done here and not by poem's extractor, which takes the first
+//! subprotocol the client offers: webstomp-client offers the lowest first.
+
+use super::{Realtime, connection};
+use crate::stomp::negotiate::choose_subprotocol;
+use poem::{
+    Endpoint, IntoResponse, Request, Response,
+    http::{Method, StatusCode, header},
+};
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{
+        handshake::derive_accept_key,
+        protocol::{Role, WebSocketConfig},
+    },
+};
+use verbatim_application::{AppError, ErrorClass};
+
+/// Most WebSocket sessions on one node; one more is answered 503.
+pub const SESSIONS_MAX: usize = 50_000;
+/// Largest WebSocket message: a few STOMP frames of the largest size.
+const MESSAGE_BYTES_MAX: usize = 256 * 1024;
+/// Read buffer of one connection. tungstenite's own default, 128 KiB, would be most of an idle session's memory.
+const READ_BUFFER_BYTES: usize = 4 * 1024;
+/// What is gathered before it is written to the socket.
+pub(super) const WRITE_BUFFER_BYTES: usize = 64 * 1024;
+
+/// Serves `/ws`.
+pub struct WsEndpoint {
+    realtime: Arc<Realtime>,
+    places: Arc<Semaphore>,
+}
+
+impl WsEndpoint {
+    /// The endpoint.
+    #[must_use]
+    pub fn new(realtime: Realtime) -> Self {
+        Self { realtime: Arc::new(realtime), places: Arc::new(Semaphore::new(SESSIONS_MAX)) }
+    }
+}
+
+fn token_of(request: &Request, name: header::HeaderName, wanted: &str) -> bool {
+    request
+        .headers()
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|token| token.trim().eq_ignore_ascii_case(wanted))
+}
+
+impl Endpoint for WsEndpoint {
+    type Output = Response;
+
+    async fn call(&self, request: Request) -> poem::Result<Response> {
+        if request.method() != Method::GET {
+            return Ok(StatusCode::METHOD_NOT_ALLOWED.with_header(header::ALLOW, "GET").into_response());
+        }
+        let key =
+            request.headers().get(header::SEC_WEBSOCKET_KEY).map(|key| derive_accept_key(key.as_bytes()));
+        let upgrades = token_of(&request, header::UPGRADE, "websocket")
+            && token_of(&request, header::CONNECTION, "upgrade")
+            && token_of(&request, header::SEC_WEBSOCKET_VERSION, "13");
+        let (Some(key), true) = (key, upgrades) else {
+            return Ok(StatusCode::UPGRADE_REQUIRED
+                .with_header(header::UPGRADE, "websocket")
+                .with_header(header::SEC_WEBSOCKET_VERSION, "13")
+                .into_response());
+        };
+        let claims = match ticket(&request) {
+            Some(ticket) => {
+                Some(self.realtime.app.redeem_ticket(&ticket).await.map_err(crate::http::to_poem)?)
+            }
+            None => None,
+        };
+        let Ok(place) = self.places.clone().try_acquire_owned() else {
+            let full =
+                AppError::new(ErrorClass::Overloaded, "too_many_sessions", "no more sessions fit here");
+            return Err(crate::http::to_poem(full));
+        };
+        let offered = request.headers().get_all(header::SEC_WEBSOCKET_PROTOCOL);
+        let offered: Vec<&str> = offered.iter().filter_map(|value| value.to_str().ok()).collect();
+        let mut response = Response::builder()
+            .status(StatusCode::SWITCHING_PROTOCOLS)
+            .header(header::CONNECTION, "upgrade")
+            .header(header::UPGRADE, "websocket")
+            .header(header::SEC_WEBSOCKET_ACCEPT, key);
+        if let Some(chosen) = choose_subprotocol(offered) {
+            response = response.header(header::SEC_WEBSOCKET_PROTOCOL, chosen.name);
+        }
+        let upgrade = request.take_upgrade()?;
+        let realtime = self.realtime.clone();
+        tokio::spawn(async move {
+            let Ok(socket) = upgrade.await else { return };
+            let config = WebSocketConfig::default()
+                .read_buffer_size(READ_BUFFER_BYTES)
+                .write_buffer_size(WRITE_BUFFER_BYTES)
+                .max_message_size(Some(MESSAGE_BYTES_MAX))
+                .max_frame_size(Some(MESSAGE_BYTES_MAX));
+            let socket = WebSocketStream::from_raw_socket(socket, Role::Server, Some(config)).await;
+            // Boxed: the future holds the session, and the spawned one would hold it and this scope side by side.
+            Box::pin(connection::run(socket, realtime, claims)).await;
+            drop(place);
+        });
+        Ok(response.finish())
+    }
+}
+
+/// The `ticket` of the query, for browsers, which can set no header here.
+fn ticket(request: &Request) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Query {
+        ticket: String,
+    }
+    request.params::<Query>().ok().map(|query| query.ticket)
+}

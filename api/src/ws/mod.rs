@@ -1,0 +1,48 @@
+//! STOMP over WebSocket at `/ws`.
+
+mod actions;
+mod connection;
+mod destination;
+mod handshake;
+mod slots;
+
+pub use handshake::WsEndpoint;
+
+use crate::realtime::Hub;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+use verbatim_application::{App, AppError, ports::Broadcast};
+
+/// What a session tells about itself, for metrics.
+pub trait SessionObserver: Send + Sync + 'static {
+    /// A session of this kind (`stomp`, `sse`) has begun.
+    fn opened(&self, kind: &'static str);
+    /// It has ended, for this reason.
+    fn closed(&self, kind: &'static str, reason: &'static str);
+}
+
+/// Watches nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct UnobservedSessions;
+
+impl SessionObserver for UnobservedSessions {
+    fn opened(&self, _: &'static str) {}
+    fn closed(&self, _: &'static str, _: &'static str) {}
+}
+
+/// What every realtime session works with.
+#[derive(Clone)]
+pub struct Realtime {
+    /// The use cases.
+    pub app: Arc<App>,
+    /// This node's hub.
+    pub hub: Arc<Hub>,
+    /// For what is pushed without being stored: typing.
+    pub broadcast: Arc<dyn Broadcast>,
+    /// Cancelled when the service stops: sessions finish what they have accepted and tell their client to come back.
+    pub stop: CancellationToken,
+    /// For metrics.
+    pub observer: Arc<dyn SessionObserver>,
+    /// Writes an error as a problem document, for this request id.
+    pub problem: fn(&AppError, &str) -> String,
+}
