@@ -64,7 +64,7 @@ impl Decoder {
         }
         let pairs = memchr::memmem::find_iter(&self.body, &[REPLACEMENT, REPLACEMENT].concat()).count();
         let excess = self.body.len() - size;
-        if excess % 2 != 0 || excess / 2 > pairs {
+        if !excess.is_multiple_of(2) || excess / 2 > pairs {
             return Err(mismatch);
         }
         Ok(Some(Bytes::from(std::mem::take(&mut self.body))))

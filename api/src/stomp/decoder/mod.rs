@@ -206,14 +206,19 @@ impl Decoder {
         let max = max + usize::from(self.state == State::Headers);
         let end = memchr::memchr2(b'\n', 0, input);
         let part = input.get(..end.unwrap_or(input.len())).unwrap_or_default();
-        if self.line.len() + part.len() > max {
+        // Which of two limits is reported must not depend on the cut: the one that is exceeded first.
+        let line_room = max.saturating_sub(self.line.len());
+        let head_room = self
+            .limits
+            .head
+            .checked_sub(self.head_octets + self.line.len() + 1)
+            .ok_or(DecodeError::HeadTooLong { max: self.limits.head })?;
+        if part.len() > line_room.min(head_room) {
             return Err(match self.state {
+                _ if head_room < line_room => DecodeError::HeadTooLong { max: self.limits.head },
                 State::Command => self.unknown_command(part),
                 _ => DecodeError::HeaderLineTooLong { max: self.limits.header_line },
             });
-        }
-        if self.head_octets + self.line.len() + part.len() >= self.limits.head {
-            return Err(DecodeError::HeadTooLong { max: self.limits.head });
         }
         match end.and_then(|end| input.get(end)) {
             Some(b'\n') => {
@@ -242,7 +247,8 @@ impl Decoder {
     }
 
     fn unknown_command(&self, part: &[u8]) -> DecodeError {
-        let seen: Vec<u8> = self.line.iter().chain(part).copied().take(MAX_HEADER_LINE).collect();
+        // One octet more than a command has: the same text wherever the input was cut.
+        let seen: Vec<u8> = self.line.iter().chain(part).copied().take(Command::MAX_LEN + 2).collect();
         DecodeError::UnknownCommand { found: excerpt(&seen) }
     }
 
