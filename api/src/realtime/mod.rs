@@ -4,6 +4,7 @@ mod body;
 mod hub;
 mod online;
 mod outbox;
+mod sse;
 mod topic;
 
 pub use body::{Encoding, encode_message};

@@ -8,7 +8,6 @@ use poem::{
     http::{Method, StatusCode, header},
 };
 use std::sync::Arc;
-use tokio::sync::Semaphore;
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
@@ -16,10 +15,7 @@ use tokio_tungstenite::{
         protocol::{Role, WebSocketConfig},
     },
 };
-use verbatim_application::{AppError, ErrorClass};
 
-/// Most WebSocket sessions on one node; one more is answered 503.
-pub const SESSIONS_MAX: usize = 50_000;
 /// Largest WebSocket message: a few STOMP frames of the largest size.
 const MESSAGE_BYTES_MAX: usize = 256 * 1024;
 /// Read buffer of one connection. tungstenite's own default, 128 KiB, would be most of an idle session's memory.
@@ -30,14 +26,13 @@ pub(super) const WRITE_BUFFER_BYTES: usize = 64 * 1024;
 /// Serves `/ws`.
 pub struct WsEndpoint {
     realtime: Arc<Realtime>,
-    places: Arc<Semaphore>,
 }
 
 impl WsEndpoint {
     /// The endpoint.
     #[must_use]
     pub fn new(realtime: Realtime) -> Self {
-        Self { realtime: Arc::new(realtime), places: Arc::new(Semaphore::new(SESSIONS_MAX)) }
+        Self { realtime: Arc::new(realtime) }
     }
 }
 

@@ -10,8 +10,12 @@ pub use handshake::WsEndpoint;
 
 use crate::realtime::Hub;
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use verbatim_application::{App, AppError, ports::Broadcast};
+
+/// Most realtime sessions on one node; one more is answered 503.
+pub const SESSIONS_MAX: usize = 50_000;
 
 /// What a session tells about itself, for metrics.
 pub trait SessionObserver: Send + Sync + 'static {
@@ -43,6 +47,8 @@ pub struct Realtime {
     pub stop: CancellationToken,
     /// For metrics.
     pub observer: Arc<dyn SessionObserver>,
+    /// Places for sessions, of either kind.
+    pub places: Arc<Semaphore>,
     /// Writes an error as a problem document, for this request id.
     pub problem: fn(&AppError, &str) -> String,
 }

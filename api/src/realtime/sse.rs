@@ -1,0 +1,212 @@
+//! Server-sent events (WHATWG HTML, section 9.2): a room's messages, and a member's own unread counts.
+
+use super::{Encoding, Inbox, Item, Overflow, Payload, Subscription, encode_message, outbox};
+use crate::ws::Realtime;
+use bytes::Bytes;
+use futures_util::stream;
+use poem::{Body, Response, http::header};
+use std::{fmt::Write as _, time::Duration};
+use tokio::{
+    sync::OwnedSemaphorePermit,
+    time::{Interval, MissedTickBehavior, interval},
+};
+use verbatim_application::{AppError, Caller, ErrorClass, ports::Range, queries::PAGE_MAX};
+use verbatim_domain::RoomId;
+
+/// A comment is sent this often, so that proxies and clients see that the stream lives.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+/// When a client is told to come back after a stream ends, in milliseconds.
+const RETRY_MS: u32 = 2_000;
+/// Items written as one chunk.
+const ITEMS_AT_ONCE: usize = 128;
+
+struct Session {
+    realtime: Realtime,
+    inbox: Inbox,
+    overflow: Overflow,
+    heartbeat: Interval,
+    /// Sent before anything else.
+    greeting: Option<String>,
+    /// What is still to be read from history.
+    resume: Option<(RoomId, u64)>,
+    resumed_to: u64,
+    reason: &'static str,
+    over: bool,
+    _subscription: Subscription,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.realtime.observer.closed("sse", self.reason);
+    }
+}
+
+impl Session {
+    /// The next chunk; always whole events.
+    async fn next(&mut self) -> Option<String> {
+        loop {
+            if self.over {
+                return None;
+            }
+            if let Some(greeting) = self.greeting.take() {
+                return Some(greeting);
+            }
+            let mut chunk = String::new();
+            if let Some((room, after)) = self.resume {
+                self.resume(room, after, &mut chunk).await;
+            } else {
+                self.wait(&mut chunk).await;
+            }
+            if !chunk.is_empty() {
+                return Some(chunk);
+            }
+        }
+    }
+
+    async fn wait(&mut self, chunk: &mut String) {
+        tokio::select! {
+            more = self.inbox.ready() => {
+                self.over = !more;
+                self.take(ITEMS_AT_ONCE, false, chunk);
+            }
+            () = self.overflow.happened() => {
+                let text = "this client reads too slowly; connect again and resume with Last-Event-ID";
+                self.end("slow_client", &AppError::new(ErrorClass::Overloaded, "slow_client", text), chunk);
+            }
+            () = self.realtime.stop.cancelled() => {
+                let text = "the service is stopping; connect again and resume with Last-Event-ID";
+                self.end("server_stopping", &AppError::new(ErrorClass::Unavailable, "stopping", text), chunk);
+            }
+            _ = self.heartbeat.tick() => chunk.push_str(": heartbeat\n\n"),
+        }
+    }
+
+    /// Writes what is queued; while history is being read, live messages are dropped, for it has them already.
+    fn take(&mut self, limit: usize, resuming: bool, chunk: &mut String) {
+        for item in self.inbox.take(limit) {
+            if item.seq > 0 && (resuming || item.seq <= self.resumed_to) {
+                continue;
+            }
+            self.over |= item.last;
+            write_item(&item, chunk);
+        }
+    }
+
+    async fn resume(&mut self, room: RoomId, after: u64, chunk: &mut String) {
+        let history = self.realtime.app.history.clone();
+        match history.messages(room, Range::After(after), PAGE_MAX).await {
+            Ok(page) => {
+                for message in &page {
+                    self.resumed_to = message.seq;
+                    if let Some(Payload::Ready(text)) = encode_message(message, &Encoding::Sse) {
+                        chunk.push_str(&text);
+                    }
+                }
+                self.take(usize::MAX, true, chunk);
+                self.resume = match page.last() {
+                    Some(newest) if page.len() == PAGE_MAX => Some((room, newest.seq)),
+                    _ => None,
+                };
+            }
+            Err(error) => self.end("failed", &error.into(), chunk),
+        }
+    }
+
+    fn end(&mut self, reason: &'static str, error: &AppError, chunk: &mut String) {
+        self.over = true;
+        self.reason = reason;
+        let problem = (self.realtime.problem)(error, "");
+        // Writing to a String can't fail.
+        let _ = write!(chunk, "retry: {RETRY_MS}\nevent: close\ndata: {problem}\n\n");
+    }
+}
+
+fn write_item(item: &Item, chunk: &mut String) {
+    if let Payload::Ready(text) = &item.payload {
+        chunk.push_str(text);
+    }
+}
+
+fn respond(session: Session) -> Response {
+    session.realtime.observer.opened("sse");
+    let chunks = stream::unfold(session, |mut session| async move {
+        let chunk = session.next().await?;
+        Some((Ok::<_, std::io::Error>(Bytes::from(chunk)), session))
+    });
+    Response::builder()
+        .content_type("text/event-stream")
+        .header(header::CACHE_CONTROL, "no-store")
+        // nginx would buffer the stream otherwise.
+        .header("X-Accel-Buffering", "no")
+        .body(Body::from_bytes_stream(chunks))
+}
+
+impl Realtime {
+    /// Takes a place for a session.
+    pub(crate) fn place(&self) -> Result<OwnedSemaphorePermit, AppError> {
+        self.places.clone().try_acquire_owned().map_err(|_| {
+            AppError::new(ErrorClass::Overloaded, "too_many_sessions", "no more sessions fit here")
+        })
+    }
+
+    fn session(
+        &self,
+        inbox: Inbox,
+        subscription: Subscription,
+        place: OwnedSemaphorePermit,
+        greeting: String,
+        resume: Option<(RoomId, u64)>,
+    ) -> Session {
+        let mut heartbeat = interval(HEARTBEAT);
+        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        heartbeat.reset();
+        Session {
+            realtime: self.clone(),
+            overflow: inbox.overflow(),
+            inbox,
+            heartbeat,
+            greeting: Some(greeting),
+            resume,
+            resumed_to: 0,
+            reason: "client_gone",
+            over: false,
+            _subscription: subscription,
+            _place: place,
+        }
+    }
+
+    /// A room's events: those after message `after` first, if it is given, then live ones.
+    ///
+    /// # Errors
+    /// `room_not_found`, `not_a_member`; `too_many_sessions`.
+    pub async fn room_events(
+        &self,
+        caller: Caller,
+        room: RoomId,
+        after: Option<u64>,
+    ) -> Result<Response, AppError> {
+        let place = self.place()?;
+        let (outbox, inbox) = outbox();
+        let subscription = self.hub.subscribe_room(room, caller.member_id, Encoding::Sse, 0, outbox).await?;
+        // Checked after the hub knows of it: a removal in between can't be missed.
+        self.app.admit(caller.member_id, room).await?;
+        let greeting = format!("retry: {RETRY_MS}\n: connected\n\n");
+        let session = self.session(inbox, subscription, place, greeting, after.map(|after| (room, after)));
+        Ok(respond(session))
+    }
+
+    /// A member's own events: `connected`, all unread counts, then every change.
+    ///
+    /// # Errors
+    /// The counts can't be read; `too_many_sessions`.
+    pub async fn my_events(&self, caller: Caller) -> Result<Response, AppError> {
+        let place = self.place()?;
+        let (outbox, inbox) = outbox();
+        let subscription = self.hub.subscribe_member(caller.member_id, Encoding::Sse, 0, outbox).await?;
+        let member_id = caller.member_id;
+        let greeting =
+            format!("retry: {RETRY_MS}\nevent: connected\ndata: {{\"member_id\":\"{member_id}\"}}\n\n");
+        Ok(respond(self.session(inbox, subscription, place, greeting, None)))
+    }
+}
