@@ -70,11 +70,7 @@ impl Endpoint for WsEndpoint {
             }
             None => None,
         };
-        let Ok(place) = self.places.clone().try_acquire_owned() else {
-            let full =
-                AppError::new(ErrorClass::Overloaded, "too_many_sessions", "no more sessions fit here");
-            return Err(crate::http::to_poem(full));
-        };
+        let place = self.realtime.place().map_err(crate::http::to_poem)?;
         let offered = request.headers().get_all(header::SEC_WEBSOCKET_PROTOCOL);
         let offered: Vec<&str> = offered.iter().filter_map(|value| value.to_str().ok()).collect();
         let mut response = Response::builder()
