@@ -171,7 +171,7 @@ text! {
         let (local, domain) = email.rsplit_once('@').ok_or(TextError::NotAnEmail)?;
         let visible = |c: char| !c.is_whitespace() && !c.is_control() && !is_invisible(c) && c != '@';
         let label = |l: &str| !l.is_empty() && l.len() <= 63 && !l.starts_with('-') && !l.ends_with('-')
-            && l.chars().all(|c| c.is_alphanumeric() || c == '-');
+            && l.chars().all(|c| c == '-' || c.is_alphanumeric() && !is_invisible(c));
         let fine = !local.is_empty() && local.len() <= 64 && local.chars().all(visible)
             && !domain.is_empty() && domain.split('.').all(label);
         if fine { Ok(email.to_owned()) } else { Err(TextError::NotAnEmail) }

@@ -3,8 +3,8 @@
 use crate::{
     common::{ANNA, BEN, CARLA, at, given, room_name},
     examples::{
-        add, closed_group, create_group, delete, direct_opened, edit, group_created, join, leave, message,
-        open_direct, remove, send,
+        add, closed_group, create_group, delete, direct_opened, edit, group_created, join, joined, leave,
+        message, open_direct, remove, send,
     },
 };
 use verbatim_domain::{
@@ -64,6 +64,9 @@ fn another_room_is_not_ones_direct_room() {
     given::<Room>([direct_opened()]).when(ask_for(ANNA, CARLA)).then_refused(RoomError::AlreadyExists);
     given::<Room>([direct_opened()]).when(ask_for(CARLA, BEN)).then_refused(RoomError::AlreadyExists);
     given::<Room>([group_created()]).when(ask_for(ANNA, BEN)).then_refused(RoomError::AlreadyExists);
+    given::<Room>([group_created(), joined(BEN, None, 0)])
+        .when(ask_for(ANNA, BEN))
+        .then_refused(RoomError::AlreadyExists);
     given::<Room>(closed_group()).when(ask_for(ANNA, BEN)).then_refused(RoomError::AlreadyExists);
 }
 

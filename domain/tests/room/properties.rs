@@ -46,6 +46,11 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// Sending and editing are new each time; those are what idempotency keys are for.
+fn repeatable_step() -> impl Strategy<Value = Step> {
+    step().prop_filter("new each time", |step| !matches!(step, Step::Send(_) | Step::Edit(..)))
+}
+
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     (opening(), vec(step(), 0..120)).prop_map(|(first, rest)| std::iter::once(first).chain(rest).collect())
 }
@@ -198,12 +203,10 @@ proptest! {
     }
 
     /// A command that was carried out leaves nothing to do, or is refused: a repetition never doubles its effect.
-    /// Sending and editing are new each time; those are what idempotency keys are for.
     #[test]
-    fn what_holds_already_is_no_event(steps in steps(), last in step()) {
+    fn what_holds_already_is_no_event(steps in steps(), last in repeatable_step()) {
         let (mut room, model, _) = run(steps)?;
         let command = model.command(last);
-        prop_assume!(!matches!(command, RoomCommand::SendMessage { .. } | RoomCommand::EditMessage { .. }));
         for event in room.decide(&command).unwrap_or_default() {
             room.evolve(&event);
         }
