@@ -94,23 +94,3 @@ impl EmailId {
         Self(Uuid::new_v5(&NAMESPACE, format!("email:{key}").as_bytes()))
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_direct_room_has_one_id_whoever_asks() {
-        let (a, b) = (MemberId(Uuid::from_u128(1)), MemberId(Uuid::from_u128(2)));
-        assert_eq!(RoomId::direct(a, b), RoomId::direct(b, a));
-        assert_ne!(RoomId::direct(a, b), RoomId::direct(a, a));
-    }
-
-    #[test]
-    fn derived_ids_never_change() {
-        let (a, b) = (MemberId(Uuid::from_u128(1)), MemberId(Uuid::from_u128(2)));
-        assert_eq!(RoomId::direct(a, b).as_uuid().get_version_num(), 5);
-        assert_eq!(EmailId::of("a@b.c"), EmailId::of("a@b.c"));
-        assert_ne!(CursorId::of(RoomId::direct(a, b), a), CursorId::of(RoomId::direct(a, b), b));
-    }
-}

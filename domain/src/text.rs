@@ -7,7 +7,7 @@ use unicode_normalization::UnicodeNormalization;
 /// Why a text is not accepted. The sentence names the limit, never the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TextError {
-    /// Nothing but white space.
+    /// Nothing that could be seen: empty, or white space only.
     #[error("must not be blank")]
     Blank,
     /// More characters than the type allows.
@@ -28,7 +28,8 @@ pub enum TextError {
         /// The limit, in Unicode scalar values.
         min: usize,
     },
-    /// A control character where a single line of text is wanted, or NUL anywhere.
+    /// A control character, line separator or bidirectional override where a single line of text is wanted, or NUL
+    /// anywhere.
     #[error("must not contain control characters")]
     Control,
     /// Not of the form local@domain.
@@ -39,6 +40,25 @@ pub enum TextError {
     NotAscii,
 }
 
+/// Characters that most programs draw as nothing at all: Unicode's Default_Ignorable_Code_Point
+/// (DerivedCoreProperties.txt). Among them are the bidirectional overrides and isolates.
+fn is_invisible(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
+        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
+        | '\u{fff0}'..='\u{fff8}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+        | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// What breaks a line, or turns the order in which the rest is drawn, has no place in a name.
+fn is_forbidden_in_a_name(c: char) -> bool {
+    let breaks_the_line = c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+    // Bidirectional overrides would let one name be shown as another (Unicode TR 36, section 2.5).
+    let turns_the_order = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    breaks_the_line || turns_the_order
+}
+
 /// Trims, composes (NFC) and checks a one-line name.
 fn one_line(raw: &str, max: usize) -> Result<String, TextError> {
     // A name far over the limit is refused before it is normalised, so a hostile one costs nothing.
@@ -46,16 +66,16 @@ fn one_line(raw: &str, max: usize) -> Result<String, TextError> {
         return Err(TextError::TooLong { max });
     }
     let name: String = raw.trim().nfc().collect();
-    if name.is_empty() {
-        return Err(TextError::Blank);
-    }
     if name.chars().count() > max {
         return Err(TextError::TooLong { max });
     }
-    // Bidirectional overrides would let one name be shown as another (Unicode TR 36, section 2.5).
-    if name.chars().any(|c| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'))
-    {
+    if name.chars().any(is_forbidden_in_a_name) {
         return Err(TextError::Control);
+    }
+    // Joiners and variation selectors belong inside names (emoji, Persian, Indic scripts), but one made of nothing else
+    // could be seen, or clicked, by nobody.
+    if name.chars().all(|c| c.is_whitespace() || is_invisible(c)) {
+        return Err(TextError::Blank);
     }
     Ok(name)
 }
@@ -149,9 +169,9 @@ text! {
             return Err(TextError::TooManyBytes { max: EMAIL_MAX });
         }
         let (local, domain) = email.rsplit_once('@').ok_or(TextError::NotAnEmail)?;
-        let visible = |c: char| !c.is_whitespace() && !c.is_control() && c != '@';
+        let visible = |c: char| !c.is_whitespace() && !c.is_control() && !is_invisible(c) && c != '@';
         let label = |l: &str| !l.is_empty() && l.len() <= 63 && !l.starts_with('-') && !l.ends_with('-')
-            && l.chars().all(|c| c.is_alphanumeric() || c == '-');
+            && l.chars().all(|c| c == '-' || c.is_alphanumeric() && !is_invisible(c));
         let fine = !local.is_empty() && local.len() <= 64 && local.chars().all(visible)
             && !domain.is_empty() && domain.split('.').all(label);
         if fine { Ok(email.to_owned()) } else { Err(TextError::NotAnEmail) }
@@ -159,10 +179,21 @@ text! {
 }
 
 impl Email {
-    /// What makes the address unique: composed (NFC) and in lower case.
+    /// What makes the address unique: two addresses that differ in case only, or in how their letters are composed,
+    /// have the same key. The key is composed (NFC); for ASCII it is the address in lower case.
+    ///
+    /// Lower case alone would not do: ß and SS, or the two small sigmas, are one letter in upper case and two in
+    /// lower. So each letter goes down, up and down again, which is case folding (Unicode, section 5.18) by the
+    /// tables that the standard library has.
     #[must_use]
     pub fn key(&self) -> String {
-        self.0.nfc().collect::<String>().to_lowercase()
+        self.0
+            .nfd()
+            .flat_map(char::to_lowercase)
+            .flat_map(char::to_uppercase)
+            .flat_map(char::to_lowercase)
+            .nfc()
+            .collect()
     }
 }
 
@@ -194,11 +225,15 @@ impl Password {
     /// # Errors
     /// [`TextError::TooShort`] or [`TextError::TooManyBytes`].
     pub fn parse(raw: &str) -> Result<Self, TextError> {
-        if raw.len() > PASSWORD_MAX {
-            return Err(TextError::TooManyBytes { max: PASSWORD_MAX });
-        }
-        // The same typed characters may arrive composed or not, by the keyboard's whim (NIST SP 800-63B, 5.1.1.2).
+        // Once before composing, so that a hostile text costs nothing, and once after, since a few characters grow.
+        let short_enough = |password: &str| match password.len() {
+            0..=PASSWORD_MAX => Ok(()),
+            _ => Err(TextError::TooManyBytes { max: PASSWORD_MAX }),
+        };
+        short_enough(raw)?;
+        // The same typed characters may arrive composed or not, by the keyboard's whim (RFC 8265, section 4.2: NFC).
         let password: String = raw.nfc().collect();
+        short_enough(&password)?;
         if password.chars().count() < PASSWORD_MIN {
             return Err(TextError::TooShort { min: PASSWORD_MIN });
         }

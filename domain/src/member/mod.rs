@@ -142,7 +142,7 @@ impl Decider for Member {
             E::DisplayNameChanged { display_name, .. } => profile.display_name = display_name.clone(),
             E::PasswordChanged { password_hash, .. } => {
                 profile.password_hash = Some(password_hash.clone());
-                profile.password_changes += 1;
+                profile.password_changes = profile.password_changes.saturating_add(1);
             }
             E::MemberRoleChanged { role, .. } => profile.role = *role,
         }

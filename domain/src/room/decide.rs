@@ -15,14 +15,18 @@ pub(super) fn decide(room: &Room, command: &RoomCommand) -> Result<Vec<RoomEvent
                 at: *at,
             }]),
         },
-        C::OpenDirect { room_id, opener, other, at } => match room.opened {
-            Some(_) => Ok(vec![]),
-            None if opener == other => Err(RoomError::DirectRoomWithOneself),
+        C::OpenDirect { opener, other, .. } if opener == other => Err(RoomError::DirectRoomWithOneself),
+        C::OpenDirect { room_id, opener, other, at } => match &room.opened {
             None => Ok(vec![RoomEvent::DirectRoomOpened {
                 room_id: *room_id,
                 members: [*opener, *other],
                 at: *at,
             }]),
+            // Done already only if it is the room of these two; anything else under this id is not what was asked.
+            Some(opened) if opened.kind == RoomKind::Direct && room.has(*opener) && room.has(*other) => {
+                Ok(vec![])
+            }
+            Some(_) => Err(RoomError::AlreadyExists),
         },
         C::Join { member_id, at } => Open::of(room)?.enter(*member_id, None, *at),
         C::AddMember { by, member_id, at } => {
@@ -150,25 +154,37 @@ impl<'a> Open<'a> {
         if self.kind == RoomKind::Direct {
             return Err(RoomError::DirectRoomIsFixed);
         }
-        if !self.room.has(member_id) {
+        let Some(leaver) = self.room.members.get(&member_id) else {
             return Ok(vec![]);
-        }
+        };
         let (room_id, at_seq) = (self.room_id, self.room.last_seq);
         let mut events = vec![RoomEvent::MemberLeft { room_id, member_id, removed_by, at_seq, at }];
-        let staying = || self.room.members.iter().filter(|(id, _)| **id != member_id);
-        match staying().min_by_key(|(_, membership)| membership.order) {
-            None => events.push(RoomEvent::RoomClosed { room_id, at_seq, at }),
-            Some((heir, _)) if !staying().any(|(_, membership)| membership.role == RoomRole::Owner) => {
-                events.push(RoomEvent::RoomRoleChanged {
-                    room_id,
-                    member_id: *heir,
-                    role: RoomRole::Owner,
-                    at_seq,
-                    at,
-                });
-            }
-            Some(_) => {}
+        if self.room.members.len() == 1 {
+            events.push(RoomEvent::RoomClosed { room_id, at_seq, at });
+        } else if leaver.role == RoomRole::Owner {
+            // Only an owner's leaving looks through the members: a crowd that leaves costs O(1) each.
+            events.extend(self.heir_of(member_id).map(|heir| RoomEvent::RoomRoleChanged {
+                room_id,
+                member_id: heir,
+                role: RoomRole::Owner,
+                at_seq,
+                at,
+            }));
         }
         Ok(events)
+    }
+
+    /// Who owns the room after `leaver`: the longest-standing of those who stay, unless an owner is among them.
+    fn heir_of(&self, leaver: MemberId) -> Option<MemberId> {
+        let mut longest_standing = None;
+        for (id, membership) in self.room.members.iter().filter(|(id, _)| **id != leaver) {
+            if membership.role == RoomRole::Owner {
+                return None;
+            }
+            if longest_standing.is_none_or(|(order, _)| membership.order < order) {
+                longest_standing = Some((membership.order, *id));
+            }
+        }
+        longest_standing.map(|(_, id)| id)
     }
 }
