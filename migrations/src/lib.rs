@@ -1,1 +1,3 @@
-//! Verbatim: the `migrations` crate.
+//! The schema of both databases, in both dialects.
+
+pub mod read_models;

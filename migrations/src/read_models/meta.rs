@@ -1,0 +1,49 @@
+//! The tables that say which version of each read model is active, and how far each version is.
+
+use super::table::dress;
+use sea_orm_migration::{
+    sea_orm::DbBackend,
+    sea_query::{Alias, ColumnDef, Index, Table, TableCreateStatement},
+};
+
+/// Table: one row for each projection. `active_version` is shown by the views and written by the live runner;
+/// `previous_version` is kept for rollback; `latest_version` is the highest number ever given out.
+pub const PROJECTIONS: &str = "projections";
+
+/// Table: one row for each version of each projection. `position` is the last event it contains, `event` names that
+/// event (so that another log is noticed), `published` is the last position whose changes were handed to the
+/// broadcast for certain.
+pub const CHECKPOINTS: &str = "projection_checkpoints";
+
+/// The statements that create both.
+#[must_use]
+pub fn create(backend: DbBackend) -> Vec<TableCreateStatement> {
+    let name = || ColumnDef::new(Alias::new("name")).string_len(64).not_null().take();
+    let number = |column: &str| ColumnDef::new(Alias::new(column)).big_integer().not_null().take();
+    let int = |column: &str| ColumnDef::new(Alias::new(column)).integer().not_null().take();
+
+    let mut projections = Table::create();
+    projections
+        .table(Alias::new(PROJECTIONS))
+        .col(name().primary_key())
+        .col(int("active_version"))
+        .col(ColumnDef::new(Alias::new("previous_version")).integer().null())
+        .col(int("latest_version"));
+
+    let mut checkpoints = Table::create();
+    checkpoints
+        .table(Alias::new(CHECKPOINTS))
+        .col(name())
+        .col(int("version"))
+        .col(int("schema_version"))
+        .col(number("position"))
+        .col(ColumnDef::new(Alias::new("event")).string_len(100).not_null())
+        .col(number("published"))
+        .col(ColumnDef::new(Alias::new("updated_at")).char_len(27).null())
+        .col(ColumnDef::new(Alias::new("last_error")).text().null())
+        .primary_key(Index::create().col(Alias::new("name")).col(Alias::new("version")));
+
+    dress(&mut projections, backend);
+    dress(&mut checkpoints, backend);
+    vec![projections, checkpoints]
+}

@@ -1,0 +1,129 @@
+//! Writing and reading many rows with few statements.
+
+use crate::dialect::{self, OnConflict, ROWS_PER_STATEMENT, VARIABLES_PER_STATEMENT};
+use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement, Value};
+use std::fmt::Write;
+
+/// How many ids one `IN (...)` takes.
+pub(crate) const IDS_PER_STATEMENT: usize = 512;
+
+/// Repeats the last one until there is a power of two of them, so that few different statements come up and the
+/// prepared ones are found again.
+fn pad<T: Clone>(chunk: &[T]) -> Vec<T> {
+    let mut padded = chunk.to_vec();
+    if let Some(last) = chunk.last() {
+        padded.resize(chunk.len().next_power_of_two(), last.clone());
+    }
+    padded
+}
+
+/// Runs one statement; tells how many rows it touched.
+pub(crate) async fn execute<C: ConnectionTrait>(
+    db: &C,
+    sql: impl Into<String>,
+    values: Vec<Value>,
+) -> Result<u64, DbErr> {
+    let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
+    Ok(db.execute_raw(statement).await?.rows_affected())
+}
+
+/// Runs one query.
+pub(crate) async fn query<C: ConnectionTrait>(
+    db: &C,
+    sql: impl Into<String>,
+    values: Vec<Value>,
+) -> Result<Vec<QueryResult>, DbErr> {
+    db.query_all_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await
+}
+
+/// A multi-row `INSERT ... ON CONFLICT`.
+pub(crate) struct Upsert<'a> {
+    /// The physical table.
+    pub table: &'a str,
+    /// Its columns, in the order of the values.
+    pub columns: &'a [&'a str],
+    /// Its primary key.
+    pub key: &'a [&'a str],
+    /// What becomes of the other columns of a row that is there.
+    pub updates: &'a [(&'a str, OnConflict)],
+}
+
+impl Upsert<'_> {
+    /// Writes all rows; `values` holds them one after the other.
+    pub(crate) async fn write<C: ConnectionTrait>(&self, db: &C, values: Vec<Value>) -> Result<(), DbErr> {
+        let width = self.columns.len();
+        let most = (VARIABLES_PER_STATEMENT / width).min(ROWS_PER_STATEMENT);
+        let mut values = values.into_iter();
+        let mut left = values.len() / width;
+        while left > 0 {
+            // Powers of two: ten different statements at most, so that the prepared ones are found again.
+            let rows = if left >= most { most } else { 1 << left.ilog2() };
+            let chunk = values.by_ref().take(rows * width).collect();
+            execute(db, self.sql(db.get_database_backend(), rows), chunk).await?;
+            left -= rows;
+        }
+        Ok(())
+    }
+
+    fn sql(&self, backend: sea_orm::DbBackend, rows: usize) -> String {
+        let row = format!("({})", vec!["?"; self.columns.len()].join(", "));
+        let mut sql = format!("INSERT INTO {} ({}) VALUES {row}", self.table, self.columns.join(", "));
+        for _ in 1..rows {
+            let _ = write!(sql, ", {row}");
+        }
+        let _ = write!(sql, " {}", dialect::on_conflict(backend, self.table, self.key, self.updates));
+        sql
+    }
+}
+
+/// `SELECT columns FROM table WHERE column IN (ids)`.
+pub(crate) async fn select_in<C: ConnectionTrait>(
+    db: &C,
+    columns: &str,
+    table: &str,
+    column: &str,
+    ids: Vec<Value>,
+) -> Result<Vec<QueryResult>, DbErr> {
+    let mut found = Vec::new();
+    for chunk in ids.chunks(IDS_PER_STATEMENT) {
+        let chunk = pad(chunk);
+        let marks = vec!["?"; chunk.len()].join(", ");
+        let sql = format!("SELECT {columns} FROM {table} WHERE {column} IN ({marks})");
+        found.extend(query(db, sql, chunk).await?);
+    }
+    Ok(found)
+}
+
+/// `SELECT columns FROM table WHERE (a, b) IN (pairs)`.
+pub(crate) async fn select_pairs<C: ConnectionTrait>(
+    db: &C,
+    columns: &str,
+    table: &str,
+    pair: (&str, &str),
+    pairs: Vec<[Value; 2]>,
+) -> Result<Vec<QueryResult>, DbErr> {
+    let mut found = Vec::new();
+    for chunk in pairs.chunks(IDS_PER_STATEMENT) {
+        let chunk = pad(chunk);
+        let matches = dialect::pairs_in(db.get_database_backend(), pair, chunk.len());
+        let sql = format!("SELECT {columns} FROM {table} WHERE {matches}");
+        found.extend(query(db, sql, chunk.into_iter().flatten().collect()).await?);
+    }
+    Ok(found)
+}
+
+/// `DELETE FROM table WHERE (a, b) IN (pairs)`.
+pub(crate) async fn delete_pairs<C: ConnectionTrait>(
+    db: &C,
+    table: &str,
+    pair: (&str, &str),
+    pairs: Vec<[Value; 2]>,
+) -> Result<(), DbErr> {
+    for chunk in pairs.chunks(IDS_PER_STATEMENT) {
+        let chunk = pad(chunk);
+        let matches = dialect::pairs_in(db.get_database_backend(), pair, chunk.len());
+        let values = chunk.into_iter().flatten().collect();
+        execute(db, format!("DELETE FROM {table} WHERE {matches}"), values).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,87 @@
+//! Where SQLite and MySQL/MariaDB differ. Everything else that this crate writes runs in both.
+
+use sea_orm::DbBackend;
+
+/// How many rows one statement takes at most, whatever their width: a longer one gains nothing any more.
+pub(crate) const ROWS_PER_STATEMENT: usize = 512;
+
+/// Most variables in one statement (SQLite: 32,766; MySQL: 65,535).
+pub(crate) const VARIABLES_PER_STATEMENT: usize = 32_000;
+
+/// What becomes of a column when the row is there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum OnConflict {
+    /// The new value replaces the old.
+    Replace,
+    /// The greater of both stays.
+    Greatest,
+}
+
+/// The end of an `INSERT` that turns it into an upsert: `key` identifies the row, `updates` says what becomes of the
+/// other columns. Without updates an existing row stays as it is.
+pub(crate) fn on_conflict(
+    backend: DbBackend,
+    table: &str,
+    key: &[&str],
+    updates: &[(&str, OnConflict)],
+) -> String {
+    match backend {
+        DbBackend::MySql => {
+            let set = |(column, update): &(&str, OnConflict)| match update {
+                OnConflict::Replace => format!("{column} = VALUES({column})"),
+                OnConflict::Greatest => format!("{column} = GREATEST({table}.{column}, VALUES({column}))"),
+            };
+            let mut sets: Vec<String> = updates.iter().map(set).collect();
+            if sets.is_empty() {
+                sets.extend(key.first().map(|column| format!("{column} = {table}.{column}")));
+            }
+            format!("ON DUPLICATE KEY UPDATE {}", sets.join(", "))
+        }
+        _ => {
+            let key = key.join(", ");
+            if updates.is_empty() {
+                return format!("ON CONFLICT ({key}) DO NOTHING");
+            }
+            let set = |(column, update): &(&str, OnConflict)| match update {
+                OnConflict::Replace => format!("{column} = excluded.{column}"),
+                OnConflict::Greatest => format!("{column} = MAX({table}.{column}, excluded.{column})"),
+            };
+            let sets: Vec<String> = updates.iter().map(set).collect();
+            format!("ON CONFLICT ({key}) DO UPDATE SET {}", sets.join(", "))
+        }
+    }
+}
+
+/// `(a, b) IN (...)` for `pairs` pairs of variables.
+pub(crate) fn pairs_in(backend: DbBackend, columns: (&str, &str), pairs: usize) -> String {
+    let list = vec!["(?, ?)"; pairs].join(", ");
+    let (a, b) = columns;
+    match backend {
+        DbBackend::MySql => format!("({a}, {b}) IN ({list})"),
+        _ => format!("({a}, {b}) IN (VALUES {list})"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_dialects_write_the_same_upsert() {
+        let updates = [("last_seq", OnConflict::Greatest), ("joined", OnConflict::Replace)];
+        assert_eq!(
+            on_conflict(DbBackend::Sqlite, "t", &["a", "b"], &updates),
+            "ON CONFLICT (a, b) DO UPDATE SET last_seq = MAX(t.last_seq, excluded.last_seq), joined = excluded.joined"
+        );
+        assert_eq!(
+            on_conflict(DbBackend::MySql, "t", &["a", "b"], &updates),
+            "ON DUPLICATE KEY UPDATE last_seq = GREATEST(t.last_seq, VALUES(last_seq)), joined = VALUES(joined)"
+        );
+    }
+
+    #[test]
+    fn without_updates_an_existing_row_stays() {
+        assert_eq!(on_conflict(DbBackend::Sqlite, "t", &["a"], &[]), "ON CONFLICT (a) DO NOTHING");
+        assert_eq!(on_conflict(DbBackend::MySql, "t", &["a"], &[]), "ON DUPLICATE KEY UPDATE a = t.a");
+    }
+}

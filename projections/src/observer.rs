@@ -1,0 +1,33 @@
+//! A hook for metrics.
+
+use std::time::Duration;
+
+/// What one committed batch of the live runner was.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BatchReport {
+    /// How many events it had.
+    pub events: usize,
+    /// How many changes were handed to the broadcast.
+    pub pushes: usize,
+    /// From the events being decoded to the commit.
+    pub took: Duration,
+    /// Position of its last event.
+    pub position: u64,
+    /// The log's head, as far as the runner has heard.
+    pub head: u64,
+}
+
+/// Watches the live runner. Called on its task: it must be quick.
+pub trait Observer: Send + Sync + 'static {
+    /// A batch was committed.
+    fn applied(&self, _report: BatchReport) {}
+
+    /// The runner could not go on and will try again.
+    fn failed(&self, _error: &(dyn std::error::Error + 'static)) {}
+}
+
+/// Watches nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct NoObserver;
+
+impl Observer for NoObserver {}

@@ -1,0 +1,60 @@
+use super::{Readers, cursor, page_size, paged, rows};
+use crate::{entities::member, projections::search_key, values};
+use async_trait::async_trait;
+use sea_orm::{
+    ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::{Expr, ExprTrait, Func},
+};
+use verbatim_application::{
+    ports::{MemberReader, Page, ReadError},
+    views::MemberView,
+};
+use verbatim_domain::MemberId;
+use verbatim_migrations::read_models::MEMBERS;
+
+const SEARCH: &str = "members.search";
+
+#[async_trait]
+impl MemberReader for Readers {
+    async fn search(
+        &self,
+        query: &str,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<MemberView>, ReadError> {
+        let size = page_size(limit);
+        let mut select = member::Entity::find();
+        let wanted = search_key(query);
+        if !wanted.is_empty() {
+            // Both sides are in lower case already; `instr` knows no wildcards that would need escaping.
+            let key = Expr::col((member::Entity, member::Column::SearchKey));
+            select = select.filter(Func::cust("instr").arg(key).arg(wanted).gt(0));
+        }
+        if let Some(cursor) = cursor {
+            let (key, id) = cursor::decode(SEARCH, cursor)?;
+            let same = member::Column::SearchKey.eq(key.clone()).and(member::Column::MemberId.gt(id));
+            // The first condition alone lets the planner start at the page instead of reading up to it.
+            select = select
+                .filter(member::Column::SearchKey.gte(key.clone()))
+                .filter(Condition::any().add(member::Column::SearchKey.gt(key)).add(same));
+        }
+        let select = select
+            .order_by_asc(member::Column::SearchKey)
+            .order_by_asc(member::Column::MemberId)
+            .limit(rows(size + 1));
+        self.read(&[&MEMBERS], async {
+            let found = select.all(&self.shared.db.readers).await?;
+            let cursor = |row: &member::Model| cursor::encode(SEARCH, [&row.search_key, &row.member_id]);
+            paged(found, size, cursor, MemberView::try_from)
+        })
+        .await
+    }
+
+    async fn member(&self, member: MemberId) -> Result<Option<MemberView>, ReadError> {
+        let select = member::Entity::find().filter(member::Column::MemberId.eq(values::id(member.as_uuid())));
+        self.read(&[&MEMBERS], async {
+            select.one(&self.shared.db.readers).await?.map(MemberView::try_from).transpose()
+        })
+        .await
+    }
+}
