@@ -18,6 +18,7 @@ fn whoever_creates_a_group_owns_it() {
     let room = given::<Room>([group_created()]).state();
     assert_eq!((room.kind(), room.name()), (Some(RoomKind::Group), Some(&room_name("Garden"))));
     assert_eq!((room.last_seq(), room.is_closed(), room.members().len()), (0, false, 1));
+    assert_eq!(room.created_at(), Some(at(0)));
     assert_eq!(room.members()[&ANNA].role, RoomRole::Owner);
 }
 
@@ -34,7 +35,7 @@ fn a_direct_room_has_both_in_it_and_no_owner() {
     given::<Room>([]).when(open_direct(ANNA, BEN)).then([direct_opened()]);
     let room = given::<Room>([direct_opened()]).state();
     assert_eq!((room.kind(), room.name(), room.is_closed()), (Some(RoomKind::Direct), None, false));
-    assert_eq!(room.members().len(), 2);
+    assert_eq!((room.members().len(), room.created_at()), (2, Some(at(0))));
     assert_eq!(room.members()[&ANNA].role, RoomRole::Member);
     assert_eq!(room.members()[&BEN].role, RoomRole::Member);
 }
@@ -87,6 +88,7 @@ fn a_room_that_is_not_there_refuses_everything_else() {
     }
     let room = given::<Room>([]).state();
     assert_eq!((room.kind(), room.name(), room.last_seq(), room.is_closed()), (None, None, 0, false));
+    assert_eq!(room.created_at(), None);
 }
 
 #[test]
