@@ -1,1 +1,3 @@
 //! Verbatim: the `migrations` crate.
+
+pub mod event_log;
