@@ -1,0 +1,7 @@
+//! The contract suites of the ports, run on the adapters of this crate, and what only these adapters promise.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, unreachable_pub)]
+
+mod contract;
+mod sqlite_files;
+mod sqlite_full;
+mod sqlite_log;
