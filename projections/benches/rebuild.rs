@@ -1,0 +1,145 @@
+//! How fast the read models are filled: `cargo bench -p verbatim-projections`, with `EVENTS` and `ROOMS` in the
+//! environment for other sizes than 500,000 and 100.
+#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
+
+#[path = "../tests/common/mod.rs"]
+mod common;
+
+use common::{Bench, FixedClock, Running, at, log::MemoryLog, log::record};
+use std::{sync::Arc, time::Instant};
+use uuid::Uuid;
+use verbatim_application::{codec::Event, ports::RecordedEvent};
+use verbatim_domain::{
+    MemberId, MessageId, RoomId,
+    member::MemberEvent,
+    read_cursor::ReadCursorEvent,
+    room::RoomEvent,
+    text::{DisplayName, Email, MessageBody, RoomName},
+};
+use verbatim_projections::{Admin, ProjectionStatus};
+
+fn setting(name: &str, default: usize) -> usize {
+    std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
+}
+
+/// Ids as a node issues them: version 7, in order of time.
+fn id(time: usize, what: u128) -> Uuid {
+    Uuid::from_u128(
+        ((1_782_864_000_000 + time as u128) << 80) | (0x7 << 76) | (0x8 << 60) | what << 32 | time as u128,
+    )
+}
+
+/// Mostly messages of about 100 bytes; one event in 20 is a reader's mark, one in 100 an edit or a deletion.
+fn history(events: usize, rooms: usize) -> Vec<RecordedEvent> {
+    let members = rooms * 5;
+    let member = |n: usize| MemberId::from_uuid(id(n % members, 1));
+    let room = |n: usize| RoomId::from_uuid(id(n % rooms, 2));
+    let mut all: Vec<Event> = Vec::with_capacity(events);
+    for n in 0..members {
+        all.push(Event::Member(MemberEvent::MemberRegistered {
+            member_id: member(n),
+            email: Email::parse(&format!("m{n}@example.org")).unwrap(),
+            display_name: DisplayName::parse(&format!("Member number {n}")).unwrap(),
+            password_hash: None,
+            at: at(n as i64),
+        }));
+    }
+    for n in 0..rooms {
+        let name = RoomName::parse(&format!("Room number {n}")).unwrap();
+        let created = RoomEvent::GroupRoomCreated { room_id: room(n), name, creator: member(n), at: at(0) };
+        all.push(Event::Room(created));
+        for m in 1..20 {
+            all.push(Event::Room(RoomEvent::MemberJoined {
+                room_id: room(n),
+                member_id: member(n + m),
+                added_by: None,
+                at_seq: 0,
+                at: at(m as i64),
+            }));
+        }
+    }
+    let mut seqs = vec![0_u64; rooms];
+    let mut n = 0;
+    while all.len() < events {
+        n += 1;
+        // Conversations come in bursts.
+        let at_room = (n / 7).wrapping_mul(31) % rooms;
+        let (room_id, sender_id) = (room(at_room), member(at_room + n % 20));
+        let seq = &mut seqs[at_room];
+        let time = at(n as i64);
+        all.push(if n % 20 == 0 && *seq > 0 {
+            let event = ReadCursorEvent::ReadCursorAdvanced { room_id, member_id: sender_id, seq: *seq, at: time };
+            Event::ReadCursor(event)
+        } else if n % 100 == 1 && *seq > 5 {
+            let (message_id, edited) = (MessageId::from_uuid(id(n, 3)), *seq - n as u64 % 5);
+            Event::Room(if n % 200 == 1 {
+                let deleted_at = time;
+                RoomEvent::MessageDeleted { room_id, message_id, seq: edited, deleted_by: sender_id, at_seq: *seq, deleted_at }
+            } else {
+                let body = MessageBody::parse("what I meant to say").unwrap();
+                RoomEvent::MessageEdited {
+                    room_id, message_id, seq: edited, edited_by: sender_id, body, at_seq: *seq, edited_at: time,
+                }
+            })
+        } else {
+            *seq += 1;
+            let text = format!("{n}: a sentence of the length that people really type when they talk to each other, more or less ");
+            Event::Room(RoomEvent::MessageSent {
+                room_id,
+                message_id: MessageId::from_uuid(id(n, 3)),
+                seq: *seq,
+                sender_id,
+                body: MessageBody::parse(&text).unwrap(),
+                sent_at: time,
+            })
+        });
+    }
+    all.into_iter().zip(1..).map(|(event, position)| record(event, position)).collect()
+}
+
+fn report(what: &str, events: u64, started: Instant) {
+    let seconds = started.elapsed().as_secs_f64();
+    println!("{what}: {events} events in {seconds:.2} s, {:.0} events/s", events as f64 / seconds);
+}
+
+fn main() {
+    let (events, rooms) = (setting("EVENTS", 500_000), setting("ROOMS", 100));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let started = Instant::now();
+    let log = MemoryLog::with(history(events, rooms));
+    println!("made {events} events in {rooms} rooms in {:.1} s", started.elapsed().as_secs_f64());
+    runtime.block_on(async {
+        let bench = Bench::over(log);
+        let names = ["rooms", "message_history", "members", "unread"];
+
+        let started = Instant::now();
+        let running = Running::new(bench.open().await);
+        bench.settle(&running.models).await;
+        report("first fill by the live runner", bench.log.len(), started);
+
+        let admin = Admin::open(&bench.url(), bench.log.clone(), Arc::new(FixedClock)).await.unwrap();
+        let started = Instant::now();
+        admin.rebuild(&names, &mut |_| {}).await.unwrap();
+        report("rebuild of all four beside it", bench.log.len(), started);
+        for name in names {
+            let started = Instant::now();
+            admin.rebuild(&[name], &mut |_| {}).await.unwrap();
+            report(&format!("rebuild of {name}"), bench.log.len(), started);
+        }
+
+        let started = Instant::now();
+        let verified = admin.verify(&names, &mut |_| {}, &mut |d| println!("{d}")).await.unwrap();
+        report(
+            &format!("verify ({} rows, {} differences)", verified.rows, verified.differences),
+            bench.log.len(),
+            started,
+        );
+        let status: Vec<ProjectionStatus> = admin.status().await.unwrap();
+        println!(
+            "versions {:?}, {} MiB",
+            status.iter().map(|s| s.active_version).collect::<Vec<_>>(),
+            std::fs::metadata(bench.path()).unwrap().len() >> 20
+        );
+        running.stop().await;
+    });
+}

@@ -1,0 +1,172 @@
+//! What the tests and the benchmark share.
+#![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used, clippy::expect_used)]
+
+pub mod contract;
+pub mod log;
+pub mod model;
+pub mod world;
+
+use log::MemoryLog;
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tempfile::TempDir;
+use tokio::{sync::broadcast, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+use verbatim_application::{
+    ports::{Broadcast, BroadcastError, Clock, PushStream},
+    push::Push,
+};
+use verbatim_domain::Timestamp;
+use verbatim_projections::{Observer, ReadModels};
+
+/// The longest a test waits for anything.
+pub const LIMIT: Duration = Duration::from_secs(20);
+
+pub struct FixedClock;
+
+impl Clock for FixedClock {
+    fn now(&self) -> Timestamp {
+        at(0)
+    }
+}
+
+/// So many seconds after the beginning of the tests' time.
+pub fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_timestamp(1_782_864_000 + seconds, 123_456_000).unwrap()
+}
+
+/// Collects what is published; refuses as often as told.
+pub struct Collector {
+    sender: broadcast::Sender<Arc<Vec<Push>>>,
+    pub taken: Mutex<Vec<Push>>,
+    pub refusals: Mutex<u32>,
+}
+
+impl Collector {
+    pub fn new() -> Arc<Self> {
+        let sender = broadcast::Sender::new(1_024);
+        Arc::new(Self { sender, taken: Mutex::default(), refusals: Mutex::default() })
+    }
+
+    pub fn positions(&self) -> Vec<u64> {
+        self.taken.lock().unwrap().iter().map(|push| push.position).collect()
+    }
+}
+
+#[async_trait::async_trait]
+impl Broadcast for Collector {
+    async fn publish(&self, pushes: Vec<Push>) -> Result<(), BroadcastError> {
+        {
+            let mut refusals = self.refusals.lock().unwrap();
+            if *refusals > 0 {
+                *refusals -= 1;
+                return Err(BroadcastError("told to refuse".into()));
+            }
+        }
+        self.taken.lock().unwrap().extend(pushes.iter().cloned());
+        let _ = self.sender.send(Arc::new(pushes));
+        Ok(())
+    }
+
+    fn subscribe(&self) -> PushStream {
+        self.sender.subscribe()
+    }
+}
+
+/// Read models in a folder of their own, over a log in memory.
+pub struct Bench {
+    pub folder: TempDir,
+    pub log: Arc<MemoryLog>,
+    pub broadcast: Arc<Collector>,
+}
+
+impl Bench {
+    pub fn new() -> Self {
+        Self::over(MemoryLog::new())
+    }
+
+    pub fn over(log: Arc<MemoryLog>) -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), log, broadcast: Collector::new() }
+    }
+
+    pub fn path(&self) -> PathBuf {
+        self.folder.path().join("read.db")
+    }
+
+    pub fn url(&self) -> String {
+        format!("sqlite:{}", self.path().display())
+    }
+
+    pub async fn open(&self) -> ReadModels {
+        let (log, broadcast) = (self.log.clone(), self.broadcast.clone());
+        ReadModels::open(&self.url(), log, broadcast, Arc::new(FixedClock)).await.unwrap()
+    }
+
+    pub async fn open_observed(&self, observer: Arc<dyn Observer>) -> ReadModels {
+        let (log, broadcast) = (self.log.clone(), self.broadcast.clone());
+        ReadModels::open_observed(&self.url(), log, broadcast, Arc::new(FixedClock), observer).await.unwrap()
+    }
+
+    /// Opens and runs.
+    pub async fn start(&self) -> Running {
+        Running::new(self.open().await)
+    }
+
+    /// Waits until the read models contain the whole log.
+    pub async fn settle(&self, models: &ReadModels) {
+        let head = self.log.len();
+        assert!(models.positions().wait_for(head, LIMIT).await, "the projections did not reach {head}");
+    }
+}
+
+/// Read models whose runner runs.
+pub struct Running {
+    pub models: ReadModels,
+    shutdown: CancellationToken,
+    task: Option<JoinHandle<()>>,
+}
+
+impl Running {
+    pub fn new(models: ReadModels) -> Self {
+        let shutdown = CancellationToken::new();
+        let (runner, token) = (models.clone(), shutdown.clone());
+        let task = tokio::spawn(async move { runner.run(token).await });
+        Self { models, shutdown, task: Some(task) }
+    }
+
+    /// Stops as the service does.
+    pub async fn stop(mut self) {
+        self.shutdown.cancel();
+        if let Some(task) = self.task.take() {
+            tokio::time::timeout(LIMIT, task).await.expect("the runner did not stop").unwrap();
+        }
+    }
+
+    /// Stops wherever it is.
+    pub async fn kill(mut self) {
+        if let Some(task) = self.task.take() {
+            task.abort();
+            let _ = task.await;
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(task) = self.task.take() {
+            task.abort();
+        }
+    }
+}
+
+/// Waits until something holds, looking again and again.
+pub async fn eventually<F: AsyncFnMut() -> bool>(what: &str, mut holds: F) {
+    let deadline = tokio::time::Instant::now() + LIMIT;
+    while !holds().await {
+        assert!(tokio::time::Instant::now() < deadline, "{what} did not come to hold");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
