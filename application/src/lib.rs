@@ -10,6 +10,7 @@ pub mod error;
 pub mod ports;
 pub mod push;
 pub mod queries;
+pub mod rfc3339;
 pub mod views;
 
 pub use app::{App, Caller, Context, Done};

@@ -61,5 +61,6 @@ pub struct Membership {
     /// Number of the room's last message then.
     pub last_seq: u64,
     /// When.
+    #[serde(with = "crate::rfc3339")]
     pub at: Timestamp,
 }

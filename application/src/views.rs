@@ -23,8 +23,10 @@ pub struct MessageView {
     /// What it says; empty once deleted.
     pub body: String,
     /// When it was sent.
+    #[serde(with = "crate::rfc3339")]
     pub sent_at: Timestamp,
     /// When it was last edited, if ever.
+    #[serde(with = "crate::rfc3339::optional")]
     pub edited_at: Option<Timestamp>,
     /// Whether it was taken back.
     pub deleted: bool,
@@ -44,6 +46,7 @@ pub struct RoomView {
     /// Number of its last message, 0 for none.
     pub last_seq: u64,
     /// When it was opened.
+    #[serde(with = "crate::rfc3339")]
     pub created_at: Timestamp,
 }
 
@@ -57,6 +60,7 @@ pub struct RoomMemberView {
     /// Owner or member.
     pub role: RoomRole,
     /// Since when.
+    #[serde(with = "crate::rfc3339")]
     pub joined_at: Timestamp,
 }
 

@@ -1,12 +1,14 @@
 //! What the use cases need from the world, one trait per port. Each port has one contract suite that every adapter
 //! passes.
 
+mod admin;
 mod event_log;
 mod identity;
 mod read_models;
 mod realtime;
 mod time;
 
+pub use admin::{AdminError, ProjectionStatus, ProjectionsAdmin, VERIFICATION_SAMPLES_MAX, Verification};
 pub use event_log::{
     AppendError, Appended, EventLog, LogError, NewEvent, NewSnapshot, READ_BATCH_MAX, RecordedEvent,
     Snapshot, StreamId,

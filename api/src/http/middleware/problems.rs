@@ -1,0 +1,114 @@
+//! The place where errors are handled: turned into problem documents, and logged once.
+
+use super::{RequestId, Template};
+use crate::http::problem::{self, Problem};
+use futures_util::FutureExt;
+use poem::{Endpoint, Error, Middleware, PathPattern, Request, Response, Result};
+use std::{any::Any, error::Error as StdError, fmt::Write, panic::AssertUnwindSafe};
+use verbatim_application::AppError;
+
+/// Most causes of one error that a log line spells out.
+const CAUSES_MAX: usize = 8;
+
+/// The middleware. Behind it there are no errors any more, only answers.
+pub(in crate::http) struct Problems;
+
+impl<E: Endpoint<Output = Response>> Middleware<E> for Problems {
+    type Output = Handled<E>;
+
+    fn transform(&self, inner: E) -> Self::Output {
+        Handled { inner }
+    }
+}
+
+pub(in crate::http) struct Handled<E> {
+    inner: E,
+}
+
+impl<E: Endpoint<Output = Response>> Endpoint for Handled<E> {
+    type Output = Response;
+
+    async fn call(&self, request: Request) -> Result<Response> {
+        let id = request.data::<RequestId>().cloned();
+        let id = id.as_ref().map(RequestId::as_str);
+        // Nothing of the request is looked at after a panic, so nothing half-changed can be seen.
+        match AssertUnwindSafe(self.inner.call(request)).catch_unwind().await {
+            Ok(Ok(response)) => Ok(uniform(response, id)),
+            Ok(Err(error)) if error.is_from_response() => Ok(uniform(error.into_response(), id)),
+            Ok(Err(error)) => Ok(refuse(error, id)),
+            Err(panic) => {
+                let problem = panicked(panic.as_ref());
+                log(&problem);
+                Ok(problem.response(id))
+            }
+        }
+    }
+}
+
+fn refuse(error: Error, id: Option<&str>) -> Response {
+    let (template, pattern) = (error.data::<Template>().cloned(), error.data::<PathPattern>().cloned());
+    let problem = Problem::from(error);
+    log(&problem);
+    let mut response = problem.response(id);
+    if let Some(template) = template {
+        response.set_data(template);
+    }
+    if let Some(pattern) = pattern {
+        response.set_data(pattern);
+    }
+    response
+}
+
+/// An error that came as an answer, from a library or a plain handler, gets the one shape, too.
+fn uniform(response: Response, id: Option<&str>) -> Response {
+    let status = response.status();
+    let failed = status.is_client_error() || status.is_server_error();
+    if !failed || response.content_type() == Some(problem::CONTENT_TYPE) {
+        return response;
+    }
+    let problem = Problem::bare(status);
+    log(&problem);
+    let (parts, _) = response.into_parts();
+    let mut uniform = problem.response(id);
+    for (name, value) in &parts.headers {
+        if !name.as_str().starts_with("content-") {
+            uniform.headers_mut().entry(name).or_insert_with(|| value.clone());
+        }
+    }
+    *uniform.extensions_mut() = parts.extensions;
+    uniform
+}
+
+/// A refusal is business as usual; a failure is ours to look at, with all that lies beneath.
+fn log(problem: &Problem) {
+    let status = problem.status.as_u16();
+    let code = &*problem.code;
+    match &problem.source {
+        Some(source) => {
+            tracing::error!(status, code, error = causes(source.as_ref()), "failed");
+        }
+        None if status == 500 => tracing::error!(status, code, "failed"),
+        None => tracing::info!(status, code, "refused"),
+    }
+}
+
+fn causes(error: &(dyn StdError + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    for _ in 0..CAUSES_MAX {
+        let Some(cause) = next else { break };
+        // Writing to a string does not fail.
+        let _ = write!(text, ": {cause}");
+        next = cause.source();
+    }
+    text
+}
+
+/// A panic is a bug like any other: one request fails, the service goes on.
+pub(in crate::http) fn panicked(panic: &(dyn Any + Send)) -> Problem {
+    let text = panic
+        .downcast_ref::<&'static str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    AppError::internal(format!("a handler panicked: {}", text.unwrap_or("without a message"))).into()
+}
