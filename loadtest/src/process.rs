@@ -168,6 +168,15 @@ impl Server {
     }
 }
 
+/// `target/release/verbatim` or `target/debug/verbatim` of this workspace, whichever is newer.
+pub fn find_binary() -> Option<PathBuf> {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent()?;
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.join("target"), PathBuf::from);
+    let candidates = ["release", "debug"].map(|profile| target.join(profile).join("verbatim"));
+    let age = |path: &PathBuf| std::fs::metadata(path).and_then(|data| data.modified()).ok();
+    candidates.into_iter().filter(|path| path.is_file()).max_by_key(age)
+}
+
 /// A port of 127.0.0.1 that is free now.
 ///
 /// # Errors
