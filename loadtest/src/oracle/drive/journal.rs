@@ -18,7 +18,7 @@ pub(super) type SendNumber = usize;
 pub(super) struct Journal {
     clock: AtomicU64,
     records: Mutex<Records>,
-    /// Told after each delivery and push, for those who wait until all has arrived.
+    /// Told after each send, delivery and push, for those who wait until so much has happened.
     arrived: Notify,
 }
 
@@ -38,6 +38,7 @@ impl Journal {
         let started = self.tick();
         let mut records = self.records();
         records.sends.push(Send { room, sender, key, body, started, acks: Vec::new(), refused: false });
+        self.arrived.notify_waiters();
         records.sends.len() - 1
     }
 

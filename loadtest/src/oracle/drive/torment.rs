@@ -5,10 +5,13 @@ use crate::Error;
 use crate::process::Server;
 use rand::Rng;
 use std::time::Duration;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
-/// The moment is this far into the round at most, in milliseconds.
-const MAX_DELAY_MS: u64 = 900;
+/// The moment comes when a random share of the round's messages has been sent, so that it falls into the work on a fast
+/// server and on a slow one; but this far into the round at the latest.
+const MAX_DELAY: Duration = Duration::from_secs(5);
+/// And a little later, in microseconds, so that it falls between sends as well as after them.
+const MAX_JITTER_US: u64 = 20_000;
 /// Of a hundred stops, so many are a polite SIGTERM.
 const POLITE_PERCENT: u32 = 15;
 /// Of a hundred restarts, so many are killed again while they are still starting.
@@ -36,7 +39,11 @@ pub(super) async fn run(
     stops: &mut Stops,
 ) -> Result<Server, Error> {
     let mut rng = world.rng(round, 4000);
-    sleep(Duration::from_millis(rng.random_range(0..=MAX_DELAY_MS))).await;
+    let before = world.journal.records().sends.len();
+    let share = rng.random_range(0..=world.config.members * world.config.sends as usize);
+    let reached = world.journal.until(|records| records.sends.len() >= before + share);
+    timeout(MAX_DELAY, reached).await.ok();
+    sleep(Duration::from_micros(rng.random_range(0..=MAX_JITTER_US))).await;
     world.set_up(false);
     if rng.random_range(0..100) < POLITE_PERCENT {
         stops.polite += 1;
