@@ -1,3 +1,0 @@
-//! Verbatim: the `loadtest` crate.
-
-fn main() {}
