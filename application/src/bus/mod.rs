@@ -6,6 +6,8 @@
 
 mod any;
 mod cache;
+mod decision;
+mod hydrate;
 mod shard;
 
 pub use any::{Aggregate, Command};
