@@ -15,9 +15,6 @@ use crate::{
 use futures_util::{StreamExt, stream};
 use std::collections::{HashMap, HashSet};
 
-/// A snapshot is due this many events after the last one, or four times the aggregate's weight if that is more: what
-/// snapshots cost stays a small share of what events cost, also in a room of many members.
-const SNAPSHOT_EVERY: u64 = 1_000;
 /// Aggregates that are loaded side by side.
 const LOADS_AT_ONCE: usize = 16;
 
@@ -93,7 +90,7 @@ impl Shard {
         let mut due = Vec::new();
         for stream in &draft.dirty {
             let Some(cached) = self.cache.get(stream) else { continue };
-            let every = SNAPSHOT_EVERY.max(4 * cached.state.weight() as u64);
+            let every = self.limits.snapshot_every.max(4 * cached.state.weight() as u64);
             if cached.sequence - cached.snapshot_at < every {
                 continue;
             }

@@ -1,7 +1,7 @@
 //! One shard: drains its queue in batches, decides, appends once, answers all.
 
 use super::{
-    BATCH_MAX, BusObserver, CONFLICT_RETRIES, Executed, Inspection, Inspector, Intent, Job,
+    BusObserver, CONFLICT_RETRIES, Executed, Inspection, Inspector, Intent, Job, Limits,
     cache::Cache,
     decision::{Draft, Verdict, claims, not_hydrated, repeated_only, settle},
     hydrate::log_unavailable_text,
@@ -20,6 +20,7 @@ pub(super) struct Waiting {
 }
 
 pub(super) struct Shard {
+    pub(super) limits: Limits,
     pub(super) log: Arc<dyn EventLog>,
     clock: Arc<dyn Clock>,
     observer: Arc<dyn BusObserver>,
@@ -29,13 +30,19 @@ pub(super) struct Shard {
 }
 
 impl Shard {
-    pub(super) fn new(log: Arc<dyn EventLog>, clock: Arc<dyn Clock>, observer: Arc<dyn BusObserver>) -> Self {
-        Self { log, clock, observer, cache: Cache::new(), position: 0 }
+    pub(super) fn new(
+        limits: Limits,
+        log: Arc<dyn EventLog>,
+        clock: Arc<dyn Clock>,
+        observer: Arc<dyn BusObserver>,
+    ) -> Self {
+        Self { limits, log, clock, observer, cache: Cache::new(limits.cache_weight), position: 0 }
     }
 
     pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Job>) {
-        let mut jobs = Vec::with_capacity(BATCH_MAX);
-        while queue.recv_many(&mut jobs, BATCH_MAX).await > 0 {
+        let batch = self.limits.batch.max(1);
+        let mut jobs = Vec::with_capacity(batch);
+        while queue.recv_many(&mut jobs, batch).await > 0 {
             let (mut waiting, mut inspections) = (Vec::new(), Vec::new());
             for job in jobs.drain(..) {
                 match job {
