@@ -4,9 +4,6 @@ use super::any::Aggregate;
 use crate::ports::StreamId;
 use lru::LruCache;
 
-/// Most that one shard keeps, in units of [`Aggregate::weight`] (about 100 bytes): some 100 MB.
-const WEIGHT_MAX: usize = 1_000_000;
-
 /// An aggregate as of some event.
 #[derive(Debug, Clone)]
 pub(super) struct Cached {
@@ -29,11 +26,13 @@ impl Cached {
 pub(super) struct Cache {
     entries: LruCache<StreamId, Cached>,
     weight: usize,
+    /// Most that it keeps, in units of [`Aggregate::weight`].
+    weight_max: usize,
 }
 
 impl Cache {
-    pub(super) fn new() -> Self {
-        Self { entries: LruCache::unbounded(), weight: 0 }
+    pub(super) fn new(weight_max: usize) -> Self {
+        Self { entries: LruCache::unbounded(), weight: 0, weight_max }
     }
 
     pub(super) fn contains(&self, stream: &StreamId) -> bool {
@@ -67,7 +66,7 @@ impl Cache {
                 self.weight += cached.weight;
             }
         }
-        while self.weight > WEIGHT_MAX {
+        while self.weight > self.weight_max {
             let Some((_, old)) = self.entries.pop_lru() else { break };
             self.weight -= old.weight;
         }
