@@ -48,7 +48,7 @@ impl EventStreams for Realtime {
 ///
 /// # Errors
 /// It could not start, or a part of it failed for good.
-pub async fn serve(config: Config) -> Result<ExitCode, Failure> {
+pub(crate) async fn serve(config: Config) -> Result<ExitCode, Failure> {
     let lock = FolderLock::take(&config.data)?;
     let node = Node::open(&config).await?;
     let listener = TcpListener::bind(config.listen)

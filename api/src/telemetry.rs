@@ -8,7 +8,7 @@ use verbatim_projections::{BatchReport, Observer};
 
 /// The metrics as an observer of everything.
 #[derive(Debug, Clone)]
-pub struct Telemetry(pub Metrics);
+pub(crate) struct Telemetry(pub Metrics);
 
 impl BusObserver for Telemetry {
     fn answered(&self, command: &'static str, outcome: &'static str, latency: Duration) {

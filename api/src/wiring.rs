@@ -15,7 +15,7 @@ use verbatim_infrastructure::{
     Argon2Hasher, JwtIssuer, LocalBroadcast, MemoryTickets, OpenError, SqliteEventLog, SqliteLogOptions,
     SqliteSessions, SystemClock, UuidV7Generator, load_or_create_secret, sqlite_log,
 };
-use verbatim_migrations::{event_log, sessions};
+use verbatim_migrations::event_log;
 use verbatim_observability::{LoggingError, Metrics};
 use verbatim_projections::{Admin, ProjectionError, ReadModels};
 
@@ -180,7 +180,7 @@ impl Node {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let ids: Arc<dyn IdGenerator> = Arc::new(UuidV7Generator::default());
         let log = open_log(config)?;
-        let sessions = Arc::new(SqliteSessions::open(config.data.join("sessions.db"), sessions::SQLITE)?);
+        let sessions = Arc::new(SqliteSessions::open(config.data.join("sessions.db"), &[])?);
         let secret = match &config.jwt_secret {
             Some(secret) => secret.clone().into_bytes(),
             None => load_or_create_secret(&config.data.join("jwt.secret"))
