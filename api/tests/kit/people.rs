@@ -125,23 +125,22 @@ impl User {
         self.put(&room.at("/read-cursor"), json!({ "seq": seq }))
     }
 
-    /// All pages of a list from `path`, whose cursor goes into the query `cursor`: first to last, each of `limit` at
-    /// most, and none but the last of fewer.
-    pub async fn all(&self, path: &str, cursor: &str, limit: usize, after: &Answer) -> Vec<Value> {
+    /// All pages of a list, put together: each of `limit` items, but for the last.
+    pub async fn all(&self, path: &str, limit: usize, after: &Answer) -> Vec<Value> {
         let mut items = Vec::new();
-        let mut query = format!("limit={limit}");
+        let mut cursor = String::new();
         loop {
             let separator = if path.contains('?') { '&' } else { '?' };
-            let page = self.get(&format!("{path}{separator}{query}")).seeing(after).ok(200).await;
+            let query = format!("{path}{separator}limit={limit}{cursor}");
+            let page = self.get(&query).seeing(after).ok(200).await;
             assert!(page.items().len() <= limit, "{page}: a page of more than {limit}");
             items.extend_from_slice(page.items());
-            let next = match &page["next"] {
-                Value::Null => return items,
-                Value::String(text) => text.clone(),
-                number => number.to_string(),
+            let Some(next) = page["next"].as_str() else {
+                assert!(page["next"].is_null(), "{page}");
+                return items;
             };
             assert_eq!(page.items().len(), limit, "{page}: a page that is not full, and not the last");
-            query = format!("limit={limit}&{cursor}={next}");
+            cursor = format!("&cursor={next}");
         }
     }
 }

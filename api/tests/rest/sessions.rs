@@ -1,6 +1,6 @@
 //! Log in, refresh, log out, and what ends a session.
 
-use crate::kit::{Api, Answer, start};
+use crate::kit::{Answer, Api, restart, start};
 use serde_json::json;
 use std::time::Duration;
 
@@ -180,9 +180,9 @@ async fn guessing_with_a_stolen_access_token_is_limited_too() {
 
 #[tokio::test]
 async fn sessions_outlive_a_restart() {
-    let (server, api) = start().await;
+    let (mut server, api) = start().await;
     let ada = api.user("Ada").await;
-    let (_server, api) = server.restart().await;
+    let api = restart(&mut server).await;
     api.get("/members/me").by(&ada).ok(200).await;
     let pair = api.refresh(&ada.refresh).ok(200).await;
     api.get("/members/me").bearer(pair.str("access_token")).ok(200).await;

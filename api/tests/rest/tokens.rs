@@ -1,6 +1,6 @@
 //! Access tokens that nobody issued, or not for this.
 
-use crate::kit::{Api, start_with};
+use crate::kit::{Api, restart, start_with};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
@@ -118,7 +118,7 @@ async fn a_token_is_taken_from_the_header_only() {
 
 #[tokio::test]
 async fn a_generated_key_is_kept_private_and_makes_tokens_that_last() {
-    let (server, api) = start_with(&[]).await;
+    let (mut server, api) = start_with(&[]).await;
     let ada = api.user("Ada").await;
     let mut private = 0;
     for entry in std::fs::read_dir(server.data()).unwrap() {
@@ -133,6 +133,6 @@ async fn a_generated_key_is_kept_private_and_makes_tokens_that_last() {
         }
     }
     assert_eq!(private, 1, "no file with the key in {:?}", server.data());
-    let (_server, api) = server.restart().await;
+    let api = restart(&mut server).await;
     api.get("/members/me").by(&ada).ok(200).await;
 }
