@@ -128,7 +128,12 @@ impl Answer {
 
     /// The names of the fields that a problem complains of, in order.
     pub fn wrong_fields(&self) -> Vec<&str> {
-        self["errors"].as_array().into_iter().flatten().map(|wrong| wrong["field"].as_str().unwrap()).collect()
+        self["errors"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|wrong| wrong["field"].as_str().unwrap())
+            .collect()
     }
 
     fn has_general_headers(&self, place: &Location<'_>) {

@@ -1,6 +1,11 @@
 //! What the black-box tests of REST and operations share: calls, answers that are checked as they are taken, people.
 
-#![allow(dead_code, reason = "two test binaries share this, and neither uses all of it")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    reason = "two test binaries share this, and neither uses all of it"
+)]
 
 mod answer;
 mod call;

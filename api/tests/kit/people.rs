@@ -1,6 +1,7 @@
 //! People with accounts, and their rooms.
 
 use super::{Answer, Api, Call};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 /// A member who is logged in.
@@ -65,6 +66,11 @@ impl Api {
 }
 
 impl User {
+    /// A request under `/api/v1`, with the token.
+    pub fn call(&self, method: Method, path: &str) -> Call {
+        self.api.call(method, path).by(self)
+    }
+
     /// `GET` under `/api/v1`, with the token.
     pub fn get(&self, path: &str) -> Call {
         self.api.get(path).by(self)

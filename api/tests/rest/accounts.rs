@@ -41,9 +41,12 @@ async fn an_address_opens_one_account() {
 async fn of_fifty_registrations_of_one_address_one_wins() {
     let (_server, api) = start().await;
     let attempts = (0..50).map(|number| {
-        let (api, body) = (api.clone(), json!({
-            "email": "ada@example.org", "password": "12345678", "display_name": format!("Ada {number}"),
-        }));
+        let (api, body) = (
+            api.clone(),
+            json!({
+                "email": "ada@example.org", "password": "12345678", "display_name": format!("Ada {number}"),
+            }),
+        );
         tokio::spawn(async move {
             // Hashing is bounded: one that finds no place is told to come back, and does.
             loop {
@@ -116,7 +119,10 @@ async fn a_name_is_changed_everywhere() {
     let members = ada.get(&room.at("/members")).seeing(&changed).ok(200).await;
     assert_eq!(members.column("display_name"), ["Countess"]);
     let found = ada.get("/members?query=count").seeing(&changed).ok(200).await;
-    assert_eq!(found.json, json!({ "items": [{ "member_id": ada.id, "display_name": "Countess" }], "next": null }));
+    assert_eq!(
+        found.json,
+        json!({ "items": [{ "member_id": ada.id, "display_name": "Countess" }], "next": null })
+    );
     assert_eq!(ada.get("/members?query=ada").ok(200).await.items(), [json!(null); 0]);
 }
 
@@ -135,9 +141,14 @@ async fn a_change_must_change_something_and_say_it_right() {
         let refused = ada.patch("/members/me", body.clone()).problem(400, "invalid_request").await;
         assert!(refused.wrong_fields().contains(&field), "{body}: {refused}");
     }
-    let body = json!({ "current_password": "not this one", "new_password": "another one", "display_name": "Eve" });
+    let body =
+        json!({ "current_password": "not this one", "new_password": "another one", "display_name": "Eve" });
     ada.patch("/members/me", body).problem(403, "wrong_password").await;
-    assert_eq!(ada.get("/members/me").ok(200).await["display_name"], "Ada", "half of a refused change was done");
+    assert_eq!(
+        ada.get("/members/me").ok(200).await["display_name"],
+        "Ada",
+        "half of a refused change was done"
+    );
     api.patch("/members/me", json!({ "display_name": "Eve" })).problem(401, "missing_token").await;
 }
 
@@ -145,9 +156,12 @@ async fn a_change_must_change_something_and_say_it_right() {
 async fn the_directory_is_searched_by_part_of_a_name() {
     let (_server, api) = start().await;
     let ada = api.user("Ada Lovelace").await;
-    for (number, name) in ["Grace Hopper", "ADELE", "50% off", "a_b", "Éva", "Zoë"].into_iter().enumerate() {
+    for (number, name) in ["Grace Hopper", "ADELE", "50% off", "a_b", "Éva", "Zoë"].into_iter().enumerate()
+    {
         let email = format!("m{number}@example.org");
-        api.post("/members", json!({ "email": email, "password": "12345678", "display_name": name })).ok(201).await;
+        api.post("/members", json!({ "email": email, "password": "12345678", "display_name": name }))
+            .ok(201)
+            .await;
     }
     let last = ada.patch("/members/me", json!({ "display_name": "Ada King" })).ok(200).await;
     let find = async |query: &str| {

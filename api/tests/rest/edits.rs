@@ -61,7 +61,10 @@ async fn a_message_is_deleted_by_its_sender_and_its_words_are_gone() {
     let last = grace.delete(&room.at("/messages/2")).ok(204).await;
     let mine = ada.get("/me/rooms").seeing(&last).ok(200).await;
     let message = &mine.items()[0]["last_message"];
-    assert_eq!((&message["seq"], &message["deleted"], &message["body"]), (&json!(2), &json!(true), &json!("")));
+    assert_eq!(
+        (&message["seq"], &message["deleted"], &message["body"]),
+        (&json!(2), &json!(true), &json!(""))
+    );
 }
 
 #[tokio::test]

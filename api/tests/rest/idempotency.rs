@@ -28,7 +28,8 @@ async fn the_same_key_with_the_same_content_gets_the_first_answer_again() {
     }
     // For ever, and not from memory.
     let api = restart(&mut server).await;
-    let again = api.post(&room.at("/messages"), json!({ "body": "hello" })).by(&ada).key("message-1").ok(201).await;
+    let again =
+        api.post(&room.at("/messages"), json!({ "body": "hello" })).by(&ada).key("message-1").ok(201).await;
     assert_eq!((again.header(REPLAYED), &again.json), (Some("true"), &sent.json));
     let history = api.get(&room.at("/messages")).by(&ada).seeing(&again).ok(200).await;
     assert_eq!(history.column("seq"), [1, 2]);
@@ -106,7 +107,8 @@ async fn a_key_is_visible_ascii_of_bounded_length() {
         let refused = ada.say(&room, "x").key(bad).problem(400, "invalid_request").await;
         assert_eq!(refused.wrong_fields(), ["Idempotency-Key"], "{bad:?}");
     }
-    let bytes = ada.say(&room, "x").header("Idempotency-Key", b"\xff\xfe").problem(400, "invalid_request").await;
+    let bytes =
+        ada.say(&room, "x").header("Idempotency-Key", b"\xff\xfe").problem(400, "invalid_request").await;
     assert_eq!(bytes.wrong_fields(), ["Idempotency-Key"]);
     let two = ada.say(&room, "x").key("a").key("b").problem(400, "invalid_request").await;
     assert_eq!(two.wrong_fields(), ["Idempotency-Key"]);

@@ -24,7 +24,10 @@ async fn joining_and_adding_are_harmless_to_repeat() {
     assert_eq!(grace.join(&room).ok(200).await["changed"], false);
     // Any member may bring somebody in.
     let add = || grace.post(&room.at("/members"), json!({ "member_id": mary.id }));
-    assert_eq!(add().ok(200).await.json, json!({ "room_id": room.id, "member_id": mary.id, "changed": true }));
+    assert_eq!(
+        add().ok(200).await.json,
+        json!({ "room_id": room.id, "member_id": mary.id, "changed": true })
+    );
     let last = add().ok(200).await;
     assert_eq!(last["changed"], false);
     // Adding oneself is joining.

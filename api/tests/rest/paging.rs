@@ -45,7 +45,8 @@ async fn the_directory_is_paged_also_among_namesakes() {
     let last = last.unwrap();
     let all = in_pages(&ada, "/members", &last, 12).await;
     assert_eq!(ids(&all, "member_id"), known);
-    let names: Vec<String> = all.iter().map(|item| item["display_name"].as_str().unwrap().to_lowercase()).collect();
+    let names: Vec<String> =
+        all.iter().map(|item| item["display_name"].as_str().unwrap().to_lowercase()).collect();
     assert!(names.is_sorted(), "{names:?}");
     let found = in_pages(&ada, "/members?query=aDa", &last, 7).await;
     assert!(found.iter().all(|item| item["display_name"].as_str().unwrap().eq_ignore_ascii_case("ada")));
@@ -102,9 +103,13 @@ async fn ones_own_rooms_are_paged_latest_activity_first() {
     let last = ada.say(&rooms[2], "hello").ok(201).await;
     let all = in_pages(&ada, "/me/rooms", &last, 7).await;
     let names: Vec<&Value> = all.iter().map(|item| &item["room"]["name"]).collect();
-    assert_eq!(names, ["Room 2", "null", "Room 5", "Room 4", "Room 3", "Room 1", "Room 0"].map(|name| {
-        if name == "null" { json!(null) } else { json!(name) }
-    }).iter().collect::<Vec<_>>());
+    assert_eq!(
+        names,
+        ["Room 2", "null", "Room 5", "Room 4", "Room 3", "Room 1", "Room 0"]
+            .map(|name| { if name == "null" { json!(null) } else { json!(name) } })
+            .iter()
+            .collect::<Vec<_>>()
+    );
     assert_eq!(all[0]["last_message"], last.json);
     assert_eq!(ids(&all.iter().map(|item| item["room"].clone()).collect::<Vec<_>>(), "room_id").len(), 7);
 }

@@ -20,7 +20,9 @@ async fn a_read_with_the_position_of_a_write_sees_it() {
             0 => ada.get(&format!("{newest}&min_position={position}")),
             1 => ada.get(&newest).header("Verbatim-Position", position.to_string()),
             // Of both, the greater counts.
-            _ => ada.get(&format!("{newest}&min_position=1")).header("Verbatim-Position", position.to_string()),
+            _ => {
+                ada.get(&format!("{newest}&min_position=1")).header("Verbatim-Position", position.to_string())
+            }
         };
         assert_eq!(read.ok(200).await.items(), [sent.json.clone()]);
         let mine = ada.get("/me/rooms").seeing(&sent).ok(200).await;
@@ -91,7 +93,8 @@ async fn a_position_far_ahead_is_waited_for_and_then_refused() {
     let took = began.elapsed();
     assert!((Duration::from_secs(5)..Duration::from_secs(15)).contains(&took), "{took:?}");
     for bad in ["-1", "x", "", "1.5", "9007199254740992", "1, 2"] {
-        let refused = ada.get("/rooms").header("Verbatim-Position", bad).problem(400, "invalid_request").await;
+        let refused =
+            ada.get("/rooms").header("Verbatim-Position", bad).problem(400, "invalid_request").await;
         assert_eq!(refused.wrong_fields(), ["Verbatim-Position"], "{bad}");
     }
     ada.get("/rooms?min_position=-1").problem(400, "invalid_request").await;

@@ -28,7 +28,8 @@ async fn a_cursor_goes_forward_only_and_not_beyond_the_end() {
     assert_eq!((&mine.items()[0]["read_seq"], &mine.items()[0]["unread"]), (&json!(8), &json!(0)));
     assert_eq!(grace.read(&room, 3).ok(200).await.json, json!({ "read_seq": 8, "unread": 0 }));
 
-    for bad in [json!(-1), json!(1.5), json!("1"), json!(null), json!(9_007_199_254_740_992_u64), json!(true)] {
+    for bad in [json!(-1), json!(1.5), json!("1"), json!(null), json!(9_007_199_254_740_992_u64), json!(true)]
+    {
         let refused =
             grace.put(&room.at("/read-cursor"), json!({ "seq": bad })).problem(400, "invalid_request").await;
         assert_eq!(refused.wrong_fields(), ["seq"], "{bad}");

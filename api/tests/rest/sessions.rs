@@ -13,7 +13,8 @@ async fn is_over(api: &Api, refresh: &str) {
 async fn an_unknown_address_and_a_wrong_password_get_one_answer() {
     let (_server, api) = start().await;
     let ada = api.user("Ada").await;
-    let sentence = |answer: &Answer| (answer["detail"].clone(), answer["title"].clone(), answer.headers.len());
+    let sentence =
+        |answer: &Answer| (answer["detail"].clone(), answer["title"].clone(), answer.headers.len());
     let wrong = api.log_in(&ada.email, "not this one").problem(401, "wrong_credentials").await;
     for (email, password) in [
         ("nobody@example.org", "not this one"),

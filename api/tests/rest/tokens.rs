@@ -47,19 +47,37 @@ async fn only_tokens_that_were_issued_for_this_are_taken() {
         ("another key", forge(&ada.token, b"another key, which is also 32 bytes long", |_, _| {})),
         ("no key", forge(&ada.token, b"", |_, _| {})),
         ("expired", forge(&ada.token, SECRET.as_bytes(), |_, claims| claims["exp"] = json!(now - 100_000))),
-        ("no end", forge(&ada.token, SECRET.as_bytes(), |_, claims| {
-            claims.as_object_mut().unwrap().remove("exp");
-        })),
-        ("another audience", forge(&ada.token, SECRET.as_bytes(), |_, claims| claims["aud"] = json!("others"))),
-        ("no audience", forge(&ada.token, SECRET.as_bytes(), |_, claims| {
-            claims.as_object_mut().unwrap().remove("aud");
-        })),
+        (
+            "no end",
+            forge(&ada.token, SECRET.as_bytes(), |_, claims| {
+                claims.as_object_mut().unwrap().remove("exp");
+            }),
+        ),
+        (
+            "another audience",
+            forge(&ada.token, SECRET.as_bytes(), |_, claims| claims["aud"] = json!("others")),
+        ),
+        (
+            "no audience",
+            forge(&ada.token, SECRET.as_bytes(), |_, claims| {
+                claims.as_object_mut().unwrap().remove("aud");
+            }),
+        ),
         ("another issuer", forge(&ada.token, SECRET.as_bytes(), |_, claims| claims["iss"] = json!("others"))),
-        ("no issuer", forge(&ada.token, SECRET.as_bytes(), |_, claims| {
-            claims.as_object_mut().unwrap().remove("iss");
-        })),
-        ("another algorithm", forge(&ada.token, SECRET.as_bytes(), |header, _| header.alg = Algorithm::HS384)),
-        ("another key id", forge(&ada.token, SECRET.as_bytes(), |header, _| header.kid = Some("other".to_owned()))),
+        (
+            "no issuer",
+            forge(&ada.token, SECRET.as_bytes(), |_, claims| {
+                claims.as_object_mut().unwrap().remove("iss");
+            }),
+        ),
+        (
+            "another algorithm",
+            forge(&ada.token, SECRET.as_bytes(), |header, _| header.alg = Algorithm::HS384),
+        ),
+        (
+            "another key id",
+            forge(&ada.token, SECRET.as_bytes(), |header, _| header.kid = Some("other".to_owned())),
+        ),
     ];
     for (what, token) in &forged {
         is_refused(&api, what, token).await;
@@ -108,7 +126,10 @@ async fn a_token_is_taken_from_the_header_only() {
         let answer = api.get(&format!("{path}?ticket={}", ada.token)).send().await;
         assert!(matches!(answer.status, 400 | 401), "{answer}");
     }
-    api.get("/members/me").header("Cookie", format!("token={}", ada.token)).problem(401, "missing_token").await;
+    api.get("/members/me")
+        .header("Cookie", format!("token={}", ada.token))
+        .problem(401, "missing_token")
+        .await;
     for odd in ["", "Bearer", "Bearer ", "Basic YTpi", "bearer"] {
         api.get("/members/me").header("Authorization", odd).problem(401, "missing_token").await;
     }

@@ -133,7 +133,10 @@ async fn compare(users: &[User], rooms: &[Room], models: &[Model], after: &Answe
             .zip(models)
             .filter(|(_, model)| model.inside.contains(&member))
             .map(|(room, model)| {
-                (&*room.id, (model.unread(member), model.read.get(&member).copied().unwrap_or(0), model.last()))
+                (
+                    &*room.id,
+                    (model.unread(member), model.read.get(&member).copied().unwrap_or(0), model.last()),
+                )
             })
             .collect();
         assert_eq!(found, expected, "unread, read and last of {}", user.name);
@@ -152,8 +155,7 @@ async fn counts_are_what_a_simple_model_says() {
     }
     // Other operations each time; the failure prints them.
     let mut runner = TestRunner::new(Config::default());
-    let operations =
-        prop::collection::vec(operation(), OPERATIONS).new_tree(&mut runner).unwrap().current();
+    let operations = prop::collection::vec(operation(), OPERATIONS).new_tree(&mut runner).unwrap().current();
     let mut newest: Option<Answer> = None;
     for (number, (member, place, operation)) in operations.iter().enumerate() {
         let expected = models[*place].apply(*member, operation);
