@@ -59,7 +59,7 @@ fn history(events: usize, rooms: usize) -> Vec<RecordedEvent> {
         }
     }
     let mut seqs = vec![0_u64; rooms];
-    let mut n = 0;
+    let mut n: usize = 0;
     while all.len() < events {
         n += 1;
         // Conversations come in bursts.

@@ -4,6 +4,7 @@
 pub mod contract;
 pub mod log;
 pub mod model;
+pub mod tables;
 pub mod world;
 
 use log::MemoryLog;
