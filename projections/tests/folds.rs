@@ -1,4 +1,5 @@
 //! Given events, then rows: what each projection makes of each kind of event, seen through the views.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! However a valid history is cut into batches, the read models are the same, and what the simplest model says.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
 
