@@ -35,7 +35,10 @@ impl Argon2Hasher {
         Self { places: Arc::new(Semaphore::new(cores)), waiting: Arc::new(Semaphore::new(WAITING_MAX)) }
     }
 
-    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, IdentityError> {
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, IdentityError> {
         let _waiting = self.waiting.try_acquire().map_err(|_| IdentityError::Overloaded)?;
         let place = self.places.clone().acquire_owned().await.map_err(unavailable)?;
         let done = tokio::task::spawn_blocking(move || {

@@ -82,6 +82,9 @@ impl App {
             key: format!("register:{}:{idempotency_key}", EmailId::of(&key)),
             content_hash: content_hash(&["register_member", &key, display_name.as_str()]),
         });
+        // Each step that a repeat would be refused in has a claim of its own: the address is taken then, by oneself.
+        let address =
+            idempotency.clone().map(|claim| Idempotency { key: format!("{}:address", claim.key), ..claim });
         let executed = self
             .bus
             .execute(Intent {
@@ -96,7 +99,7 @@ impl App {
                         stream: EmailId::of(&key).stream(),
                         command: Command::Email(claim),
                         fresh: false,
-                        idempotency: None,
+                        idempotency: address,
                     },
                 ],
                 actor: Some(member_id),
