@@ -107,19 +107,10 @@ impl Bus {
     }
 
     fn enqueue(&self, stream: &StreamId, job: Job) -> Result<(), AppError> {
-        let shard = self.shard(stream).ok_or_else(|| AppError::internal("the bus has no shards"))?;
+        let shard = self.shard(stream).ok_or_else(no_shards)?;
         shard.try_send(job).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => {
-                self.observer.overloaded();
-                AppError::new(
-                    ErrorClass::Overloaded,
-                    "overloaded",
-                    "too many commands are waiting; try again",
-                )
-            }
-            mpsc::error::TrySendError::Closed(_) => {
-                AppError::unavailable("the service is stopping", "the command bus is closed")
-            }
+            mpsc::error::TrySendError::Full(_) => self.refuse_overload(),
+            mpsc::error::TrySendError::Closed(_) => stopping(),
         })
     }
 
@@ -129,15 +120,7 @@ impl Bus {
     /// # Errors
     /// `overloaded` when the queue is full, `too_large` for more than [`STEPS_MAX`] steps: nothing was done.
     pub fn submit(&self, intent: Intent) -> Result<Pending, AppError> {
-        // The last step names the aggregate that is contended for; those before it have fresh ids.
-        let route = intent.steps.last().ok_or_else(|| AppError::internal("an intent without steps"))?.stream;
-        if intent.steps.len() > STEPS_MAX {
-            return Err(AppError::new(
-                ErrorClass::TooLarge,
-                "too_large",
-                format!("at most {STEPS_MAX} things can be done as one"),
-            ));
-        }
+        let route = route(&intent)?;
         let (reply, answer) = oneshot::channel();
         self.enqueue(&route, Job::Execute { intent, reply, since: Instant::now() })?;
         Ok(Pending(answer))
@@ -146,10 +129,9 @@ impl Bus {
     /// Queues an intent, waiting at most `limit` for room in the queue: for callers that can make their client wait.
     ///
     /// # Errors
-    /// `overloaded` when the queue stayed full: nothing was done.
+    /// `overloaded` when the queue stayed full, `too_large` as with [`Self::submit`]: nothing was done.
     pub async fn submit_within(&self, intent: Intent, limit: Duration) -> Result<Pending, AppError> {
-        let route = intent.steps.last().ok_or_else(|| AppError::internal("an intent without steps"))?.stream;
-        let shard = self.shard(&route).ok_or_else(|| AppError::internal("the bus has no shards"))?;
+        let shard = self.shard(&route(&intent)?).ok_or_else(no_shards)?;
         let (reply, answer) = oneshot::channel();
         let job = Job::Execute { intent, reply, since: Instant::now() };
         match shard.try_send(job) {
@@ -177,6 +159,23 @@ impl Bus {
     pub async fn execute(&self, intent: Intent) -> Result<Executed, AppError> {
         self.submit(intent)?.wait_first().await
     }
+}
+
+/// The aggregate whose queue an intent waits in: that of the last step, for it is the one contended for, and those
+/// before it often have fresh ids.
+fn route(intent: &Intent) -> Result<StreamId, AppError> {
+    if intent.steps.len() > STEPS_MAX {
+        return Err(AppError::new(
+            ErrorClass::TooLarge,
+            "too_large",
+            format!("at most {STEPS_MAX} things can be done as one"),
+        ));
+    }
+    intent.steps.last().map(|step| step.stream).ok_or_else(|| AppError::internal("an intent without steps"))
+}
+
+fn no_shards() -> AppError {
+    AppError::internal("the bus has no shards")
 }
 
 fn stopping() -> AppError {

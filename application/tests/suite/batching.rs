@@ -2,7 +2,7 @@
 
 use crate::common::{Fault, Node, Tally, World, body, member, within, world::one_shard};
 use futures_util::future::join_all;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use verbatim_application::{
     Context, ErrorClass,
     bus::Limits,
@@ -207,6 +207,32 @@ async fn a_full_queue_refuses_at_once_and_goes_on() {
         within(pending.wait()).await.expect("what was accepted is done");
     }
     assert_eq!(node.say(member(1), room, "again").await, 10);
+}
+
+#[tokio::test]
+async fn who_can_wait_waits_for_room_in_the_queue() {
+    let world = World::new();
+    let node = world.node(Limits { queue: 2, batch: 1, ..one_shard() });
+    let room = node.room_of(&[member(1)]).await;
+    let first = hold(&world, &node, room).await;
+    let queued: Vec<_> = (0..2).map(|_| node.send(member(1), room, "queued")).collect();
+    let send = |text: &str, limit| {
+        node.app.begin_send_within(member(1), room, body(text), Context::default(), limit)
+    };
+    let given_up = within(send("given up", Duration::ZERO)).await.expect_err("the queue stays full");
+    assert_eq!(given_up.class, ErrorClass::Overloaded);
+    let mut patient = Box::pin(send("patient", Duration::from_secs(60)));
+    tokio::select! {
+        biased;
+        _ = &mut patient => panic!("there is no room yet"),
+        () = tokio::task::yield_now() => world.log.gate.open(),
+    }
+    let patient = within(patient).await.expect("there is room now");
+    within(patient.wait()).await.expect("it is sent");
+    for pending in std::iter::once(first).chain(queued) {
+        within(pending.wait()).await.expect("it is sent");
+    }
+    assert_eq!(bodies(&world, room), ["first", "queued", "queued", "patient"]);
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ mod conflicts;
 mod failures;
 mod freshness;
 mod idempotency;
+mod import;
 mod messages;
 mod panics;
 mod queries;
