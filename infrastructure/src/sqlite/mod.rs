@@ -1,5 +1,6 @@
 //! What the embedded adapters share: creating, checking, migrating and opening an SQLite file that is ours.
 
+mod calls;
 mod connect;
 mod create;
 mod error;
@@ -8,6 +9,8 @@ mod inspect;
 mod migrate;
 mod wal;
 
+pub use calls::{CALL_LIMIT, CALL_QUEUE};
+pub(crate) use calls::{CallError, Calls};
 pub(crate) use connect::{Purpose, connect};
 pub(crate) use error::Shared;
 pub use error::{OpenError, Problem};
