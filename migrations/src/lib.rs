@@ -1,3 +1,4 @@
 //! Verbatim: the `migrations` crate.
 
 pub mod event_log;
+pub mod sessions;
