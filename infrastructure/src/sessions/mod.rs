@@ -40,9 +40,9 @@ impl SqliteSessions {
     /// [`OpenError`] when the file is not a sound one that this program can use. Then it was not touched.
     pub fn open(path: impl AsRef<Path>, migrations: &[Migration<'_>]) -> Result<Self, OpenError> {
         let path = path.as_ref();
-        prepare(path, &KIND, migrations)?;
+        let in_use = prepare(path, &KIND, migrations)?;
         // SQLite lets one write at a time, so one connection is as good as many.
-        Ok(Self(Arc::new(Calls::new(path.to_owned(), Purpose::Write, 1))))
+        Ok(Self(Arc::new(Calls::new(path.to_owned(), Purpose::Write, 1, in_use))))
     }
 
     /// The sessions; refresh tokens live this long ([`REFRESH_LIFETIME`] by default), each from its issue.

@@ -1,7 +1,7 @@
 //! Calls into SQLite from async code: a few connections, each used by one call at a time, on tokio's threads for blocking
 //! work. A call has a time limit, and only so many may wait.
 
-use super::{Purpose, connect};
+use super::{InUse, Purpose, connect};
 use rusqlite::Connection;
 use std::{
     path::PathBuf,
@@ -47,6 +47,8 @@ struct Idle {
     purpose: Purpose,
     // The std lock: it is held for a push or a pop, never across an await.
     connections: Mutex<Vec<Connection>>,
+    // After the connections: it must live longer.
+    _in_use: InUse,
 }
 
 impl Idle {
@@ -65,9 +67,9 @@ impl Idle {
 
 impl Calls {
     /// At most `connections` at once; they are opened when first needed.
-    pub(crate) fn new(path: PathBuf, purpose: Purpose, connections: usize) -> Self {
+    pub(crate) fn new(path: PathBuf, purpose: Purpose, connections: usize, in_use: InUse) -> Self {
         Self {
-            idle: Arc::new(Idle { path, purpose, connections: Mutex::default() }),
+            idle: Arc::new(Idle { path, purpose, connections: Mutex::default(), _in_use: in_use }),
             waiting: Semaphore::new(CALL_QUEUE),
             busy: Arc::new(Semaphore::new(connections.max(1))),
         }

@@ -12,7 +12,7 @@ mod writer;
 pub use check::{Report, deep_check};
 pub use writer::APPEND_QUEUE;
 
-use crate::sqlite::{CallError, Calls, Kind, Migration, OpenError, Problem, Purpose, prepare};
+use crate::sqlite::{CallError, Calls, InUse, Kind, Migration, OpenError, Problem, Purpose, prepare};
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::{
@@ -86,11 +86,11 @@ impl SqliteEventLog {
         options: SqliteLogOptions,
     ) -> Result<Self, OpenError> {
         let path = path.as_ref();
-        prepare(path, &KIND, migrations)?;
-        Self::start(path, options).map_err(|problem| problem.of(path))
+        let in_use = prepare(path, &KIND, migrations)?;
+        Self::start(path, options, in_use).map_err(|problem| problem.of(path))
     }
 
-    fn start(path: &Path, options: SqliteLogOptions) -> Result<Self, Problem> {
+    fn start(path: &Path, options: SqliteLogOptions, in_use: InUse) -> Result<Self, Problem> {
         let connection = writer::open(path)?;
         let newest = connection.query_row(rows::HEAD, (), |row| rows::number(row, 0))?;
         let (sender, head) = watch::channel(newest);
@@ -111,7 +111,7 @@ impl SqliteEventLog {
             drop(alive);
         })?;
         Ok(Self {
-            readers: Calls::new(path.to_owned(), Purpose::Read, options.readers),
+            readers: Calls::new(path.to_owned(), Purpose::Read, options.readers, in_use),
             jobs: Some(jobs),
             head,
             threads: std::sync::Mutex::new(threads),
