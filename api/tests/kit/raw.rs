@@ -18,8 +18,10 @@ const SILENCE: Duration = Duration::from_secs(2);
 pub async fn raw(base: &str, bytes: &[u8]) -> String {
     let address = base.strip_prefix("http://").unwrap();
     let mut stream = timeout(LIMIT, TcpStream::connect(address)).await.unwrap().unwrap();
-    // A server may answer and close before it has taken all: what it said counts.
+    // A server may answer and close before it has taken all: what it said counts. The end of the sending side tells one
+    // that waits for more that there is none.
     let _ = timeout(LIMIT, stream.write_all(bytes)).await.unwrap();
+    let _ = timeout(LIMIT, stream.shutdown()).await.unwrap();
     let mut answer = Vec::new();
     let mut buffer = [0; 4096];
     while answer.len() < ANSWER_MAX {

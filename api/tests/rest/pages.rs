@@ -61,6 +61,10 @@ async fn what_the_document_promises_is_served() {
             let status = anonymous.status.to_string();
             assert!(!operation["responses"][&status].is_null(), "{anonymous} is not in the document");
             assert_eq!(anonymous.status == 401, !open, "{anonymous}: security is not as the document says");
+            if path.ends_with("/me/events") {
+                // It would begin, and never end.
+                continue;
+            }
             let known = api.at(method, &filled).by(&ada).json(json!({})).send().await;
             assert!(
                 !operation["responses"][known.status.to_string()].is_null(),
