@@ -1,0 +1,4 @@
+//! Black-box tests of what is pushed, and of what must survive.
+
+#[path = "../common/mod.rs"]
+mod common;
