@@ -1,10 +1,11 @@
 //! Settings: flags over environment over file (`verbatim.toml`) over built-in defaults. Whatever its door, a wrong
 //! setting stops the start with its name.
 
+use crate::http::Network;
 use clap::Args;
 use serde::Deserialize;
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     path::{Path, PathBuf},
 };
 
@@ -76,7 +77,7 @@ pub struct Config {
     /// Log filter.
     pub log: Option<String>,
     /// Proxies that are believed.
-    pub trusted_proxies: Vec<IpAddr>,
+    pub trusted_proxies: Vec<Network>,
     /// Origins that are allowed.
     pub cors_origins: Vec<String>,
 }
@@ -131,9 +132,9 @@ impl Given {
 
     fn check(self) -> Result<Config, ConfigError> {
         let listen = self.listen.as_deref().unwrap_or(DEFAULT_LISTEN);
-        let listen = listen
-            .parse()
-            .map_err(|_| wrong("VERBATIM_LISTEN", format!("{listen} is not ADDRESS:PORT, e.g. {DEFAULT_LISTEN}")))?;
+        let listen = listen.parse().map_err(|_| {
+            wrong("VERBATIM_LISTEN", format!("{listen} is not ADDRESS:PORT, e.g. {DEFAULT_LISTEN}"))
+        })?;
         let data = self.data.unwrap_or_else(|| PathBuf::from(DEFAULT_DATA));
         if data.as_os_str().is_empty() {
             return Err(wrong("VERBATIM_DATA", "names no folder"));
@@ -154,7 +155,9 @@ impl Given {
         }
         let proxies = list(self.trusted_proxies.as_deref())
             .map(|address| {
-                address.parse().map_err(|_| wrong("VERBATIM_TRUSTED_PROXIES", format!("{address} is no IP address")))
+                address.parse().map_err(|_| {
+                    wrong("VERBATIM_TRUSTED_PROXIES", format!("{address} is no IP address or network"))
+                })
             })
             .collect::<Result<_, _>>()?;
         let origins = list(self.cors_origins.as_deref())
@@ -196,7 +199,9 @@ mod tests {
 
     #[test]
     fn what_is_given_first_wins() {
-        let file = given("listen = '127.0.0.1:1'\ndata = '/file'\njwt_secret = 'a secret of the file, 32 bytes or more'");
+        let file = given(
+            "listen = '127.0.0.1:1'\ndata = '/file'\njwt_secret = 'a secret of the file, 32 bytes or more'",
+        );
         let flags = given("listen = '127.0.0.1:2'");
         let config = flags.over(file, Some("x".repeat(32))).check().unwrap();
         assert_eq!(config.listen.port(), 2);

@@ -1,6 +1,6 @@
 //! Feeds what the crates tell about themselves into the metrics.
 
-use crate::{realtime::HubObserver, ws::SessionObserver};
+use crate::{http::HttpObserver, realtime::HubObserver, ws::SessionObserver};
 use std::time::Duration;
 use verbatim_application::bus::BusObserver;
 use verbatim_observability::Metrics;
@@ -8,7 +8,7 @@ use verbatim_projections::{BatchReport, Observer};
 
 /// The metrics as an observer of everything.
 #[derive(Debug, Clone)]
-pub struct Telemetry(pub Metrics);
+pub(crate) struct Telemetry(pub Metrics);
 
 impl BusObserver for Telemetry {
     fn answered(&self, command: &'static str, outcome: &'static str, latency: Duration) {
@@ -71,4 +71,21 @@ impl Observer for Telemetry {
     fn failed(&self, _error: &(dyn std::error::Error + 'static)) {
         self.0.projection_failures.inc();
     }
+}
+
+impl HttpObserver for Telemetry {
+    fn answered(&self, method: &'static str, template: &str, status: u16, latency: Duration) {
+        let mut buffer = [0; 3];
+        let status = status_text(status, &mut buffer);
+        self.0.http_requests.with_label_values(&[method, template, status]).inc();
+        self.0.http_seconds.with_label_values(&[method, template]).observe(latency.as_secs_f64());
+    }
+}
+
+/// Three digits without an allocation.
+fn status_text(status: u16, buffer: &mut [u8; 3]) -> &str {
+    for (place, digit) in buffer.iter_mut().rev().zip([status % 10, status / 10 % 10, status / 100 % 10]) {
+        *place = b'0' + digit as u8;
+    }
+    std::str::from_utf8(buffer).unwrap_or("000")
 }

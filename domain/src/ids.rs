@@ -79,6 +79,22 @@ impl RoomId {
     }
 }
 
+impl RoomId {
+    /// The id of the room that an import makes of a conversation: the same each time.
+    #[must_use]
+    pub fn imported(conversation: &str) -> Self {
+        Self(Uuid::new_v5(&NAMESPACE, format!("import-room:{conversation}").as_bytes()))
+    }
+}
+
+impl MemberId {
+    /// The id of the account that an import makes of an author: the same each time.
+    #[must_use]
+    pub fn imported(author: &str) -> Self {
+        Self(Uuid::new_v5(&NAMESPACE, format!("import-member:{author}").as_bytes()))
+    }
+}
+
 impl CursorId {
     /// The id of the read cursor of `member` in `room`.
     #[must_use]

@@ -178,6 +178,19 @@ text! {
     }
 }
 
+impl MessageBody {
+    /// Takes in what was said elsewhere, in the past: it may be blank, for history is not to be corrected.
+    ///
+    /// # Errors
+    /// [`TextError::TooManyBytes`], or [`TextError::Control`] for NUL.
+    pub fn historical(raw: &str) -> Result<Self, TextError> {
+        match Self::parse(raw) {
+            Err(TextError::Blank) if !raw.contains('\0') => Ok(Self(raw.to_owned())),
+            other => other,
+        }
+    }
+}
+
 impl Email {
     /// What makes the address unique: two addresses that differ in case only, or in how their letters are composed,
     /// have the same key. The key is composed (NFC); for ASCII it is the address in lower case.

@@ -1,4 +1,4 @@
 //! The schema of both databases, in both dialects.
 
-pub mod read_models;
 pub mod event_log;
+pub mod read_models;

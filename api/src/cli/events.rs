@@ -130,7 +130,7 @@ async fn print_after(
 pub(super) async fn run(config: &Config, command: Command) -> Result<ExitCode, Failure> {
     if matches!(command, Command::Verify) {
         let report = wiring::check_log(config)?;
-        super::print(&report.to_string());
+        super::print(&format!("{} events, sound up to position {}", report.events, report.head));
         return Ok(ExitCode::SUCCESS);
     }
     let log = wiring::open_log(config)?;

@@ -69,7 +69,10 @@ fn report(failure: &Failure) {
         }
         source = error.source();
     }
-    #[expect(clippy::print_stderr, reason = "the last word of a command goes to its user, whatever is logged")]
+    #[expect(
+        clippy::print_stderr,
+        reason = "the last word of a command goes to its user, whatever is logged"
+    )]
     {
         eprintln!("verbatim: {text}");
     }
@@ -77,7 +80,7 @@ fn report(failure: &Failure) {
 
 fn run(cli: Cli) -> Result<ExitCode, Failure> {
     if let Some(Command::Openapi) = cli.command {
-        print(&crate::http::openapi_document());
+        print(crate::http::openapi_document().trim_end());
         return Ok(ExitCode::SUCCESS);
     }
     let config = cli.given.resolve()?;

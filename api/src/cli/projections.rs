@@ -7,7 +7,7 @@ use crate::{
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::process::ExitCode;
-use verbatim_projections::{Admin, Progress, Stage};
+use verbatim_projections::{Admin, Difference, Progress, Stage};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -56,9 +56,8 @@ impl Selection {
 
 /// A bar with rate and time to go, on a terminal; nothing elsewhere.
 pub(super) fn bar(unit: &str) -> ProgressBar {
-    let template = format!(
-        "{{msg:12}} {{wide_bar}} {{human_pos}}/{{human_len}} {unit}  {{per_sec}}  {{eta}} to go"
-    );
+    let template =
+        format!("{{msg:12}} {{wide_bar}} {{human_pos}}/{{human_len}} {unit}  {{per_sec}}  {{eta}} to go");
     let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::no_length().with_style(style)
 }
@@ -83,7 +82,7 @@ pub(super) async fn run(config: &Config, command: Command) -> Result<ExitCode, F
             let started = std::time::Instant::now();
             let mut read = 0;
             admin
-                .rebuild(&names, |progress| {
+                .rebuild(&names, &mut |progress| {
                     read = progress.done;
                     show(&bar, progress);
                 })
@@ -99,20 +98,21 @@ pub(super) async fn run(config: &Config, command: Command) -> Result<ExitCode, F
         Command::Verify(selection) => {
             let names = selection.names(&admin);
             let bar = bar("");
-            let found = admin.verify(&names, |progress| show(&bar, progress)).await?;
+            let mut on_difference = |difference: Difference| super::print(&difference.to_string());
+            let verified =
+                admin.verify(&names, &mut |progress| show(&bar, progress), &mut on_difference).await?;
             bar.finish_and_clear();
-            let mut clean = true;
-            for verified in &found {
-                for difference in &verified.differences {
-                    clean = false;
-                    super::print(&difference.to_string());
-                }
-                super::print(&verified.to_string());
-            }
-            return Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+            super::print(&format!(
+                "{}: {} rows compared as of position {}, {} differ",
+                names.join(", "),
+                verified.rows,
+                verified.position,
+                verified.differences,
+            ));
+            return Ok(if verified.differences == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         Command::Rollback { name } => {
-            admin.rollback(&name, |_| {}).await?;
+            admin.rollback(&name, &mut |_| {}).await?;
             status(&admin, false).await?;
         }
         Command::DropOld { name } => {

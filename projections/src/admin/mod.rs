@@ -106,6 +106,12 @@ impl Admin {
         self.shared.projections.iter().map(|projection| projection.model().name).collect()
     }
 
+    /// Whether an operation is under way in this process.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.shared.operation.try_lock().is_err()
+    }
+
     /// Where every projection is.
     ///
     /// # Errors

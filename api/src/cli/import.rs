@@ -1,0 +1,159 @@
+//! `verbatim import`: conversations from a file, as commands.
+
+use crate::{
+    config::Config,
+    wiring::{Failure, FolderLock, Node},
+};
+use clap::Args;
+use serde::Deserialize;
+use std::{
+    io::{BufRead, BufReader},
+    path::PathBuf,
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
+use tokio_util::sync::CancellationToken;
+use verbatim_application::commands::{ImportOutcome, ImportedMessage, Importer};
+
+/// Lines that are worked on at once. Large enough to fill the batches of the command bus.
+const CHUNK: usize = 4_096;
+/// Longest line, in bytes.
+const LINE_MAX: usize = 256 * 1024;
+/// Lines that are refused and named one by one; further ones are only counted.
+const NAMED_MAX: u64 = 100;
+/// How long the read models may take to follow, once everything is in the log.
+const FOLLOW_LIMIT: Duration = Duration::from_secs(3_600);
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// One JSON object a line: room, sender, body, sent_at
+    file: PathBuf,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    room: String,
+    sender: String,
+    body: String,
+    sent_at: chrono::DateTime<chrono::Utc>,
+}
+
+fn parse(line: &str) -> Result<ImportedMessage, String> {
+    let Line { room, sender, body, sent_at } =
+        serde_json::from_str(line).map_err(|error| error.to_string())?;
+    // The log keeps microseconds.
+    let sent_at = chrono::SubsecRound::trunc_subsecs(sent_at, 6);
+    Ok(ImportedMessage { room, sender, body, sent_at })
+}
+
+#[derive(Default)]
+struct Tally {
+    imported: u64,
+    repeated: u64,
+    refused: u64,
+}
+
+impl Tally {
+    fn refuse(&mut self, line: u64, why: &str) {
+        self.refused += 1;
+        if self.refused <= NAMED_MAX {
+            super::print(&format!("line {line}: {why}"));
+        }
+    }
+}
+
+pub(super) async fn run(config: &Config, arguments: &Arguments) -> Result<ExitCode, Failure> {
+    let path = arguments.file.display().to_string();
+    let file = std::fs::File::open(&arguments.file)
+        .map_err(Failure::while_trying(format!("{path} can't be opened")))?;
+    let size = file.metadata().map_err(Failure::while_trying(format!("{path} can't be read")))?.len();
+    // If a service runs, it projects and pushes; if none does, the read models are brought up to date here.
+    let alone = match FolderLock::take(&config.data) {
+        Ok(lock) => Some(lock),
+        Err(Failure::InUse(_)) => None,
+        Err(failure) => return Err(failure),
+    };
+    let node = Node::open(config).await?;
+    let stop = CancellationToken::new();
+    let projecting = alone.is_some().then(|| node.project(stop.clone()));
+    let bar = super::projections::bar("bytes");
+    bar.set_message("importing");
+    bar.set_length(size);
+    let started = std::time::Instant::now();
+    let tally = import(&node, file, &path, &bar).await;
+    bar.finish_and_clear();
+    let seconds = started.elapsed().as_secs_f64();
+    if let Some(projecting) = projecting {
+        if tally.is_ok() {
+            let head = node.app.log.head().await?;
+            node.app.positions.wait_for(head, FOLLOW_LIMIT).await;
+        }
+        stop.cancel();
+        if let Err(error) = projecting.await {
+            tracing::error!(%error, "the projections ended badly; they go on at the next start");
+        }
+    }
+    node.close().await;
+    let Tally { imported, repeated, refused } = tally?;
+    let rate = (imported + repeated) as f64 / seconds.max(f64::EPSILON);
+    super::print(&format!(
+        "imported {imported} messages, {repeated} were there already, {refused} lines refused; \
+         {seconds:.2} s, {rate:.0} messages/s"
+    ));
+    Ok(if refused == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn import(
+    node: &Node,
+    file: std::fs::File,
+    path: &str,
+    bar: &indicatif::ProgressBar,
+) -> Result<Tally, Failure> {
+    let mut importer = Importer::new(Arc::clone(&node.app));
+    let mut reader = BufReader::with_capacity(1 << 20, file);
+    let mut tally = Tally::default();
+    let (mut number, mut read, mut text) = (0_u64, 0_u64, Vec::new());
+    let mut chunk: Vec<(u64, ImportedMessage)> = Vec::with_capacity(CHUNK);
+    loop {
+        text.clear();
+        let count = std::io::Read::take(&mut reader, LINE_MAX as u64)
+            .read_until(b'\n', &mut text)
+            .map_err(Failure::while_trying(format!("{path} can't be read on after line {number}")))?;
+        if count > 0 {
+            number += 1;
+            read += count as u64;
+            if count == LINE_MAX && text.last() != Some(&b'\n') {
+                return Err(Failure::Unsound(format!("line {number} is longer than {LINE_MAX} bytes")));
+            }
+            match std::str::from_utf8(&text).map(str::trim) {
+                Ok("") => {}
+                Ok(line) => match parse(line) {
+                    Ok(message) => chunk.push((number, message)),
+                    Err(why) => tally.refuse(number, &why),
+                },
+                Err(error) => tally.refuse(number, &error.to_string()),
+            }
+        }
+        if chunk.len() == CHUNK || (count == 0 && !chunk.is_empty()) {
+            let (numbers, messages): (Vec<u64>, Vec<ImportedMessage>) = chunk.drain(..).unzip();
+            for (number, outcome) in numbers.into_iter().zip(importer.import(&messages).await) {
+                match outcome {
+                    Ok(ImportOutcome::Imported) => tally.imported += 1,
+                    Ok(ImportOutcome::Repeated) => tally.repeated += 1,
+                    Err(error) => {
+                        let fields: Vec<String> =
+                            error.fields.iter().map(|f| format!("{} {}", f.field, f.detail)).collect();
+                        let why = if fields.is_empty() { error.to_string() } else { fields.join(", ") };
+                        tally.refuse(number, &why);
+                    }
+                }
+            }
+            bar.set_position(read);
+        }
+        if count == 0 {
+            return Ok(tally);
+        }
+    }
+}
