@@ -1,7 +1,12 @@
 //! What every black-box test works with: the real binary on a port of its own, and clients for each of its doors.
 //!
 //! Nothing here sleeps: whatever is waited for is an event, with a limit.
-#![allow(dead_code, unreachable_pub, reason = "each test binary includes this module and uses a part of it")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    reason = "each test binary includes this module and uses a part of it"
+)]
 
 mod app;
 mod member;

@@ -39,7 +39,11 @@ impl Log {
 
     fn tail(&self) -> String {
         let lines = self.0.lock().unwrap();
-        lines.iter().skip(lines.len().saturating_sub(LINES_SHOWN)).map(|line| format!("  | {line}\n")).collect()
+        lines
+            .iter()
+            .skip(lines.len().saturating_sub(LINES_SHOWN))
+            .map(|line| format!("  | {line}\n"))
+            .collect()
     }
 }
 
@@ -170,6 +174,7 @@ fn keep(
 fn url(line: &str) -> Option<String> {
     let start = line.find("http://")?;
     let rest = line.get(start + "http://".len()..)?;
-    let authority: String = rest.chars().take_while(|c| !c.is_whitespace() && !"/,\"'".contains(*c)).collect();
+    let authority: String =
+        rest.chars().take_while(|c| !c.is_whitespace() && !"/,\"'".contains(*c)).collect();
     Some(format!("http://{authority}"))
 }

@@ -59,7 +59,11 @@ impl SseStream {
                 Ok(Some(bytes)) => self.text.extend_from_slice(&bytes),
                 // A stream that breaks off is over as well.
                 Ok(None) | Err(_) => {
-                    assert!(self.text.is_empty(), "ends in the middle: {:?}", String::from_utf8_lossy(&self.text));
+                    assert!(
+                        self.text.is_empty(),
+                        "ends in the middle: {:?}",
+                        String::from_utf8_lossy(&self.text)
+                    );
                     return None;
                 }
             }

@@ -56,7 +56,9 @@ impl Stomp {
     pub fn open(server: &Server, handshake: &Handshake) -> impl Future<Output = Self> {
         let place = Location::caller();
         async move {
-            Self::try_open(server, handshake).await.unwrap_or_else(|error| panic!("{place}: no WebSocket: {error:?}"))
+            Self::try_open(server, handshake)
+                .await
+                .unwrap_or_else(|error| panic!("{place}: no WebSocket: {error:?}"))
         }
     }
 
@@ -222,7 +224,9 @@ impl Stomp {
                         self.heard = kept;
                         return frame;
                     }
-                    Heard::Closed(reason) => panic!("{place}: closed before it came: {reason:?}, after {kept:?}"),
+                    Heard::Closed(reason) => {
+                        panic!("{place}: closed before it came: {reason:?}, after {kept:?}")
+                    }
                     other => kept.push_back(other),
                 }
             }
@@ -234,7 +238,8 @@ impl Stomp {
     pub fn receipt(&mut self, id: &str) -> impl Future<Output = Frame> {
         let place = Location::caller();
         let next = self.wait_for(move |frame| {
-            matches!(frame.command, Command::Receipt | Command::Error) && frame.header("receipt-id") == Some(id)
+            matches!(frame.command, Command::Receipt | Command::Error)
+                && frame.header("receipt-id") == Some(id)
         });
         async move {
             let frame = next.await;
