@@ -17,7 +17,7 @@ use tokio::{
 /// Lines of a server's output that are kept.
 const LINES_MAX: usize = 2_000;
 /// Lines that are shown when a test fails.
-const LINES_SHOWN: usize = 60;
+const LINES_SHOWN: usize = 40;
 
 /// What a server has printed and logged, the last lines of it.
 #[derive(Debug, Default, Clone)]

@@ -113,10 +113,17 @@ impl SseStream {
         within("an event or the end of the stream", self.read())
     }
 
-    /// The next event, which must be of this kind.
+    /// The next event, which must be of this kind. People who came in just before one listened may still be announced:
+    /// that is passed over.
     pub async fn expect(&mut self, kind: &str) -> SseEvent {
-        let event = self.next().await.unwrap_or_else(|| panic!("the stream has ended; {kind} was to come"));
-        assert_eq!(event.kind, kind, "{event:?}");
-        event
+        loop {
+            let event =
+                self.next().await.unwrap_or_else(|| panic!("the stream has ended; {kind} was to come"));
+            if event.kind == "member_joined" && kind != event.kind {
+                continue;
+            }
+            assert_eq!(event.kind, kind, "{event:?}");
+            return event;
+        }
     }
 }

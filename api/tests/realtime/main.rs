@@ -2,4 +2,8 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+
+mod endings;
+mod frames;
+mod negotiation;
 mod smoke;
