@@ -15,7 +15,7 @@ lint: ## formatting, clippy, documentation and dependency checks, all strict
 bench: ## measure speed against the bare limit server, in release builds
 	@.ci/bench
 
-openapi: ## write openapi.json anew from the code
+openapi: ## write docs/openapi.json anew from the code
 	@.ci/openapi write
 
 help: ## list these targets

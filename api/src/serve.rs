@@ -2,7 +2,7 @@
 
 use crate::{
     config::Config,
-    http::{self, EventStreams, HttpOptions, HttpState, problem::Problem},
+    http::{self, EventStreams, HttpOptions, HttpState},
     operations::{Dependencies, Operators},
     realtime::Hub,
     telemetry::Telemetry,
@@ -22,11 +22,6 @@ use verbatim_domain::RoomId;
 
 /// How long requests and sessions under way may take once the service is told to stop.
 const STOP_LIMIT: Duration = Duration::from_secs(20);
-
-fn problem_text(error: &AppError, request_id: &str) -> String {
-    let id = Some(request_id).filter(|id| !id.is_empty());
-    String::from_utf8(Problem::from(error).document(id)).unwrap_or_default()
-}
 
 #[async_trait]
 impl EventStreams for Realtime {
@@ -76,7 +71,7 @@ pub(crate) async fn serve(config: Config) -> Result<ExitCode, Failure> {
         stop: sessions_stop.clone(),
         observer: telemetry.clone(),
         places: Arc::new(Semaphore::new(SESSIONS_MAX)),
-        problem: problem_text,
+        problem: http::problem::json,
     };
     let places = realtime.places.clone();
     let metrics = node.metrics.clone();

@@ -12,10 +12,11 @@ use verbatim_application::{
     ports::{Broadcast, Clock, EventLog, IdGenerator},
 };
 use verbatim_infrastructure::{
-    Argon2Hasher, JwtIssuer, LocalBroadcast, MemoryTickets, OpenError, SqliteEventLog, SqliteLogOptions,
-    SqliteSessions, SystemClock, UuidV7Generator, load_or_create_secret, sqlite_log,
+    Argon2Hasher, JwtIssuer, JwtSecret, LocalBroadcast, MemoryTickets, OpenError, SqliteEventLog,
+    SqliteLogOptions, SqliteSessions, SystemClock, UuidV7Generator, load_or_create_secret,
+    sessions::REFRESH_LIFETIME, sqlite_log, tokens::ACCESS_LIFETIME,
 };
-use verbatim_migrations::event_log;
+use verbatim_migrations::{event_log, sessions};
 use verbatim_observability::{LoggingError, Metrics};
 use verbatim_projections::{Admin, ProjectionError, ReadModels};
 
@@ -59,7 +60,7 @@ pub enum Failure {
     #[error("JSON")]
     Json(#[from] serde_json::Error),
     /// The signing key.
-    #[error("the key that signs access tokens")]
+    #[error("the keys of access tokens and passwords")]
     Secret(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// Something that was checked is not sound.
     #[error("{0}")]
@@ -180,13 +181,13 @@ impl Node {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let ids: Arc<dyn IdGenerator> = Arc::new(UuidV7Generator::default());
         let log = open_log(config)?;
-        let sessions = Arc::new(SqliteSessions::open(config.data.join("sessions.db"), &[])?);
+        let sessions = SqliteSessions::open(config.data.join("sessions.db"), sessions::SQLITE)?;
         let secret = match &config.jwt_secret {
-            Some(secret) => secret.clone().into_bytes(),
-            None => load_or_create_secret(&config.data.join("jwt.secret"))
-                .map_err(|error| Failure::Secret(Box::new(error)))?,
+            Some(secret) => JwtSecret::parse(secret),
+            None => load_or_create_secret(config.data.join("jwt.secret")),
         };
-        let tokens = JwtIssuer::new(&secret).map_err(|error| Failure::Secret(Box::new(error)))?;
+        let secret = secret.map_err(|error| Failure::Secret(Box::new(error)))?;
+        let passwords = Argon2Hasher::new().map_err(|error| Failure::Secret(Box::new(error)))?;
         let broadcast: Arc<dyn Broadcast> = Arc::new(LocalBroadcast::default());
         let read_models = ReadModels::open_observed(
             &config.read_model_url,
@@ -202,10 +203,10 @@ impl Node {
             log,
             clock,
             ids,
-            passwords: Arc::new(Argon2Hasher::new()),
-            tokens: Arc::new(tokens),
-            sessions: sessions.clone(),
-            logins: sessions,
+            passwords: Arc::new(passwords),
+            tokens: Arc::new(JwtIssuer::new(&secret, ACCESS_LIFETIME)),
+            sessions: Arc::new(sessions.store(REFRESH_LIFETIME)),
+            logins: Arc::new(sessions.limiter()),
             tickets: Arc::new(MemoryTickets::default()),
             history: read_models.history(),
             rooms: read_models.rooms(),

@@ -1,7 +1,7 @@
 //! Everything the use cases work with, in one place that transports hold.
 
 use crate::{
-    bus::{Bus, Command, Executed, Idempotency, Intent, Step},
+    bus::{Bus, Command, Executed, Idempotency, Intent, Step, repeat},
     error::{AppError, ErrorClass},
     ports::{
         Clock, EventLog, HistoryReader, IdGenerator, LoginLimiter, MemberReader, PasswordHasher, Positions,
@@ -108,6 +108,13 @@ pub(crate) fn content_hash(parts: &[&str]) -> String {
     hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// The claim of a member's key for one command with this content.
+pub(crate) fn claim(name: &str, actor: MemberId, key: &IdempotencyKey, content: &[&str]) -> Idempotency {
+    let mut parts = vec![name];
+    parts.extend_from_slice(content);
+    Idempotency { key: format!("{actor}:{key}"), content_hash: content_hash(&parts) }
+}
+
 impl App {
     /// An intent of one step.
     pub(crate) fn intent(
@@ -119,11 +126,7 @@ impl App {
         content: &[&str],
     ) -> Intent {
         let name = command.name();
-        let idempotency = context.idempotency_key.map(|key| {
-            let mut parts = vec![name];
-            parts.extend_from_slice(content);
-            Idempotency { key: format!("{actor}:{key}"), content_hash: content_hash(&parts) }
-        });
+        let idempotency = context.idempotency_key.map(|key| claim(name, actor, &key, content));
         Intent {
             steps: vec![Step { stream, command, fresh: false, idempotency }],
             actor: Some(actor),
@@ -131,7 +134,16 @@ impl App {
         }
     }
 
-    /// Checks that `member` is in `room`, as of now.
+    /// The first result of a command, if it was done before under this key.
+    ///
+    /// # Errors
+    /// `idempotency_key_reused` if the key was used for something else.
+    pub(crate) async fn done_before(&self, claim: &Idempotency) -> Result<Option<Executed>, AppError> {
+        let found = self.log.find_by_idempotency_keys(vec![claim.key.clone()]).await?;
+        found.first().map(|first| repeat(first, &claim.content_hash)).transpose()
+    }
+
+    /// Checks that `member` is in `room`; what another node did may be missing for a moment.
     ///
     /// # Errors
     /// `room_not_found` or `not_a_member`.

@@ -1,4 +1,4 @@
-//! Broadcast within one process.
+//! [`Broadcast`] within one process, for the embedded mode.
 
 use async_trait::async_trait;
 use std::sync::Arc;
@@ -8,25 +8,35 @@ use verbatim_application::{
     push::Push,
 };
 
-/// Batches of pushes that wait for the slowest hub. A hub that falls further behind is told so, and catches up from the
-/// read model.
-pub const CAPACITY: usize = 4_096;
+/// Batches that a hub may be behind before it misses some, is told so, and fills the hole from the read model. A batch is
+/// what one step of a projection changed.
+pub const BROADCAST_CAPACITY: usize = 1_024;
 
-/// Broadcast within one process.
+/// Hands changes to the hubs of this process.
 #[derive(Debug, Clone)]
 pub struct LocalBroadcast(broadcast::Sender<Arc<Vec<Push>>>);
 
+impl LocalBroadcast {
+    /// With room for [`BROADCAST_CAPACITY`] batches.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(broadcast::Sender::new(BROADCAST_CAPACITY))
+    }
+}
+
 impl Default for LocalBroadcast {
     fn default() -> Self {
-        Self(broadcast::Sender::new(CAPACITY))
+        Self::new()
     }
 }
 
 #[async_trait]
 impl Broadcast for LocalBroadcast {
     async fn publish(&self, pushes: Vec<Push>) -> Result<(), BroadcastError> {
-        // Nobody listening is no failure.
-        let _ = self.0.send(Arc::new(pushes));
+        if !pushes.is_empty() {
+            // Nobody listening is no error.
+            let _ = self.0.send(Arc::new(pushes));
+        }
         Ok(())
     }
 

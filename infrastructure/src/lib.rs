@@ -1,18 +1,24 @@
 //! Adapters of the ports in `verbatim_application` for one machine: event log, sessions and log-in limits on SQLite,
 //! broadcast within the process; and what needs no server anywhere: passwords, tokens, clock and ids.
 
+pub mod broadcast;
+mod files;
+pub mod passwords;
+mod random;
+pub mod secret;
+pub mod sessions;
 mod sqlite;
 pub mod sqlite_log;
+pub mod system;
+pub mod tickets;
+pub mod tokens;
 
-pub use sqlite::{Migration, OpenError, Problem};
-pub use sqlite_log::{SqliteEventLog, SqliteLogOptions};
-mod broadcast;
-mod memory;
-mod passwords;
-mod system;
-mod tokens;
 pub use broadcast::LocalBroadcast;
-pub use memory::{MemoryTickets, SqliteSessions};
 pub use passwords::Argon2Hasher;
+pub use secret::{JwtSecret, load_or_create_secret};
+pub use sessions::{SqliteLoginLimiter, SqliteSessionStore, SqliteSessions};
+pub use sqlite::{CALL_LIMIT, CALL_QUEUE, Migration, OpenError, Problem};
+pub use sqlite_log::{SqliteEventLog, SqliteLogOptions};
 pub use system::{SystemClock, UuidV7Generator};
-pub use tokens::{JwtIssuer, load_or_create_secret};
+pub use tickets::MemoryTickets;
+pub use tokens::JwtIssuer;

@@ -59,7 +59,7 @@ fn history(events: usize, rooms: usize) -> Vec<RecordedEvent> {
         }
     }
     let mut seqs = vec![0_u64; rooms];
-    let mut n = 0;
+    let mut n: usize = 0;
     while all.len() < events {
         n += 1;
         // Conversations come in bursts.
@@ -67,7 +67,7 @@ fn history(events: usize, rooms: usize) -> Vec<RecordedEvent> {
         let (room_id, sender_id) = (room(at_room), member(at_room + n % 20));
         let seq = &mut seqs[at_room];
         let time = at(n as i64);
-        all.push(if n % 20 == 0 && *seq > 0 {
+        all.push(if n.is_multiple_of(20) && *seq > 0 {
             let event = ReadCursorEvent::ReadCursorAdvanced { room_id, member_id: sender_id, seq: *seq, at: time };
             Event::ReadCursor(event)
         } else if n % 100 == 1 && *seq > 5 {
@@ -100,6 +100,29 @@ fn history(events: usize, rooms: usize) -> Vec<RecordedEvent> {
 fn report(what: &str, events: u64, started: Instant) {
     let seconds = started.elapsed().as_secs_f64();
     println!("{what}: {events} events in {seconds:.2} s, {:.0} events/s", events as f64 / seconds);
+}
+
+/// From an event being in the log to it being in the read models.
+async fn latency(what: &str, bench: &Bench, running: &Running, times: usize) {
+    let recent = bench.log.all();
+    let template = recent.iter().rev().find(|event| event.event_type == "MessageSent").unwrap();
+    let mut took = Vec::new();
+    for _ in 0..times {
+        let started = Instant::now();
+        bench.log.edit(|events| {
+            let position = events.len() as u64 + 1;
+            events.push(RecordedEvent { position, sequence: position, ..template.clone() });
+        });
+        bench.settle(&running.models).await;
+        took.push(started.elapsed());
+    }
+    took.sort_unstable();
+    println!(
+        "{what}: median {:?}, p99 {:?}, longest {:?}",
+        took[times / 2],
+        took[times * 99 / 100],
+        took[times - 1]
+    );
 }
 
 fn main() {
@@ -140,6 +163,12 @@ fn main() {
             status.iter().map(|s| s.active_version).collect::<Vec<_>>(),
             std::fs::metadata(bench.path()).unwrap().len() >> 20
         );
+        latency("one message at a time", &bench, &running, 2_000).await;
+        let beside = Admin::open(&bench.url(), bench.log.clone(), Arc::new(FixedClock)).await.unwrap();
+        let rebuild = tokio::spawn(async move { beside.rebuild(&names, &mut |_| {}).await.unwrap() });
+        while !rebuild.is_finished() {
+            latency("the same during a rebuild by another process", &bench, &running, 500).await;
+        }
         running.stop().await;
     });
 }

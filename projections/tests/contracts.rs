@@ -1,4 +1,5 @@
 //! The SQLite adapters of the read ports pass the contract suites.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
 

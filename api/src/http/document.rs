@@ -1,10 +1,11 @@
 //! The OpenAPI document: what poem-openapi makes of the operations, and what it has no words for.
 
-use super::{answer::problem_meta, context::POSITION_HEADER, routes};
+use super::{answer::problem_meta, context::POSITION_HEADER, problem, routes};
 use poem_openapi::{LicenseObject, OpenApiService};
 use serde_json::{Map, Value, json};
 use std::sync::LazyLock;
 
+const REQUEST_ID: &str = "X-Request-Id";
 const DESCRIPTION: &str = "\
 An event-sourced chat backend: every word said is one event in an append-only log, and everything that is read is a \
 projection of it.\n\n\
@@ -43,6 +44,18 @@ fn object(value: &mut Value) -> impl Iterator<Item = &mut Value> {
 }
 
 fn refine(document: &mut Value) {
+    document["components"]["headers"][REQUEST_ID] = json!({
+        "description": "Names this request in our logs. Taken from the request, if it has one of 1 to 64 letters, \
+                        digits, `.`, `_`, `-`.",
+        "required": true,
+        "schema": { "type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$" },
+    });
+    for status in problem::STATUSES {
+        // Made of strings and numbers, which JSON can hold.
+        let mut response = serde_json::to_value(problem_meta(status)).unwrap_or_default();
+        response["headers"][REQUEST_ID] = json!({ "$ref": format!("#/components/headers/{REQUEST_ID}") });
+        document["components"]["responses"][status.to_string()] = response;
+    }
     let mut bodies = Vec::new();
     if let Some(paths) = document.get_mut("paths") {
         for operation in object(paths).flat_map(object) {
@@ -81,17 +94,16 @@ fn refine_operation(operation: &mut Value) {
     ];
     if let Some(Value::Object(responses)) = operation.get_mut("responses") {
         for (status, _) in implied.into_iter().filter(|(_, implied)| *implied) {
-            // Made of strings and numbers, which JSON can hold.
-            let response = serde_json::to_value(problem_meta(status)).unwrap_or_default();
-            responses.entry(status.to_string()).or_insert(response);
+            responses.insert(status.to_string(), Value::Null);
         }
-        for response in responses.values_mut() {
-            response["headers"]["X-Request-Id"] = json!({
-                "description": "Names this request in our logs. Taken from the request, if it has one of 1 to 64 \
-                                letters, digits, `.`, `_`, `-`.",
-                "required": true,
-                "schema": { "type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$" },
-            });
+        for (status, response) in responses.iter_mut() {
+            if status.as_str() < "400" {
+                response["headers"][REQUEST_ID] =
+                    json!({ "$ref": format!("#/components/headers/{REQUEST_ID}") });
+            } else {
+                // The same for all operations: said once.
+                *response = json!({ "$ref": format!("#/components/responses/{status}") });
+            }
         }
     }
     if let (true, Some(Value::Array(parameters))) = (waits, operation.get_mut("parameters")) {

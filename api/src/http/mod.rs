@@ -33,6 +33,9 @@ pub use middleware::{HttpObserver, RequestId};
 pub use pages::{Metrics, Readiness};
 pub use resource::{CONCURRENT_MAX, LONG_TIME_LIMIT, Resource, TIME_LIMIT};
 
+#[cfg(test)]
+mod tests;
+
 use client_address::TrustedProxies;
 use middleware::{Cors, Observe, Problems, SecurityHeaders};
 use poem::{Endpoint, EndpointExt, Response, Route, endpoint::BoxEndpoint, http::Method};

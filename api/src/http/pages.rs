@@ -112,7 +112,7 @@ fn asset(
     })
 }
 
-async fn ready(readiness: &dyn Readiness) -> Response {
+async fn ready(readiness: &dyn Readiness) -> Result<Response> {
     let failed: Vec<Wrong> = match tokio::time::timeout(READY_LIMIT, readiness.check()).await {
         Ok(all) => all
             .into_iter()
@@ -121,12 +121,12 @@ async fn ready(readiness: &dyn Readiness) -> Response {
         Err(_) => vec![Wrong::new("all", "did not say in time whether it is ready")],
     };
     if failed.is_empty() {
-        return poem::web::Json(json!({ "status": "ready" })).into_response();
+        return Ok(poem::web::Json(json!({ "status": "ready" })).into_response());
     }
     let detail = "not everything this needs is there; `errors` names what is not";
     let mut problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", detail);
     problem.errors = failed;
-    problem.response(None)
+    Err(problem.into())
 }
 
 /// All paths outside of the API.

@@ -13,6 +13,8 @@ use verbatim_application::{AppError, ErrorClass};
 pub const CONTENT_TYPE: &str = "application/problem+json";
 /// Most wrong fields that one problem names.
 pub const ERRORS_MAX: usize = 16;
+/// The statuses with which an operation may fail. 404 and 405 for what is no operation come beside them.
+pub(super) const STATUSES: [u16; 11] = [400, 401, 403, 404, 409, 413, 415, 422, 429, 500, 503];
 /// Longest field name of the client's own that is repeated to it, in characters.
 const FIELD_MAX: usize = 64;
 
@@ -137,6 +139,13 @@ impl From<poem::Error> for Problem {
     }
 }
 
+/// An application error as a problem document, for transports that are not HTTP: STOMP puts it into ERROR frames. An
+/// empty `request_id` is left out.
+#[must_use]
+pub fn json(error: &AppError, request_id: &str) -> String {
+    Problem::from(error).document((!request_id.is_empty()).then_some(request_id))
+}
+
 impl Problem {
     /// A problem without further members.
     #[must_use]
@@ -200,9 +209,9 @@ impl Problem {
         }
     }
 
-    /// The problem document. For transports that are not HTTP, too: STOMP puts it into ERROR frames.
+    /// The problem document.
     #[must_use]
-    pub fn document(&self, request_id: Option<&str>) -> Vec<u8> {
+    pub fn document(&self, request_id: Option<&str>) -> String {
         // Words of the code, so that the title is the same for all problems of a type (RFC 9457, section 3.1.3).
         let mut title = self.code.replace('_', " ");
         if let Some(first) = title.get_mut(..1) {
@@ -220,7 +229,7 @@ impl Problem {
             errors: if internal { &[] } else { &self.errors },
         };
         // Strings and numbers always make JSON.
-        serde_json::to_vec(&document).unwrap_or_default()
+        serde_json::to_string(&document).unwrap_or_default()
     }
 
     /// The answer.

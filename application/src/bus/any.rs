@@ -121,9 +121,22 @@ impl Aggregate {
         serde_json::to_string(&Stored { version: SNAPSHOT_VERSION, state: self })
     }
 
-    /// The state in a snapshot, unless it is of another version or shape.
-    pub(super) fn from_snapshot(payload: &str) -> Option<Self> {
+    /// The state in a snapshot of this type, unless it is of another version or shape.
+    pub(super) fn from_snapshot(aggregate_type: &str, payload: &str) -> Option<Self> {
         let stored: Stored<serde_json::Value> = serde_json::from_str(payload).ok()?;
-        (stored.version == SNAPSHOT_VERSION).then(|| serde_json::from_value(stored.state).ok())?
+        if stored.version != SNAPSHOT_VERSION {
+            return None;
+        }
+        let state: Self = serde_json::from_value(stored.state).ok()?;
+        (state.aggregate_type() == aggregate_type).then_some(state)
+    }
+
+    fn aggregate_type(&self) -> &'static str {
+        match self {
+            Self::Member(_) => Member::TYPE,
+            Self::Email(_) => Email::TYPE,
+            Self::Room(_) => Room::TYPE,
+            Self::ReadCursor(_) => ReadCursor::TYPE,
+        }
     }
 }

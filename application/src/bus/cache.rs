@@ -3,6 +3,7 @@
 use super::any::Aggregate;
 use crate::ports::StreamId;
 use lru::LruCache;
+use std::time::Instant;
 
 /// An aggregate as of some event.
 #[derive(Debug, Clone)]
@@ -12,13 +13,14 @@ pub(super) struct Cached {
     pub(super) sequence: u64,
     /// Sequence of the newest snapshot that is stored or on its way.
     pub(super) snapshot_at: u64,
+    /// When this was the newest state in the log for sure.
+    pub(super) checked: Instant,
     weight: usize,
 }
 
 impl Cached {
     pub(super) fn new(state: Aggregate, sequence: u64, snapshot_at: u64) -> Self {
-        let weight = state.weight();
-        Self { state, sequence, snapshot_at, weight }
+        Self { state, sequence, snapshot_at, checked: Instant::now(), weight: 0 }
     }
 }
 
@@ -50,20 +52,27 @@ impl Cache {
         }
     }
 
-    pub(super) fn remove(&mut self, stream: &StreamId) {
-        if let Some(old) = self.entries.pop(stream) {
-            self.weight -= old.weight;
-        }
+    pub(super) fn remove(&mut self, stream: &StreamId) -> Option<Cached> {
+        let old = self.entries.pop(stream)?;
+        self.weight -= old.weight;
+        Some(old)
     }
 
     /// Weighs again what a batch touched, and lets go of the least recently used until the bound holds. Not called
     /// within a batch: what a batch has loaded stays until it is answered.
-    pub(super) fn settle<'a>(&mut self, touched: impl Iterator<Item = &'a StreamId>) {
+    pub(super) fn settle(&mut self, touched: impl Iterator<Item = StreamId>) {
         for stream in touched {
-            if let Some(cached) = self.entries.peek_mut(stream) {
-                self.weight -= cached.weight;
-                cached.weight = cached.state.weight();
-                self.weight += cached.weight;
+            match self.entries.peek_mut(&stream) {
+                // What does not exist is not worth a place: it is looked for in the log each time anyway.
+                Some(cached) if cached.sequence == 0 => {
+                    self.remove(&stream);
+                }
+                Some(cached) => {
+                    self.weight -= cached.weight;
+                    cached.weight = cached.state.weight();
+                    self.weight += cached.weight;
+                }
+                None => {}
             }
         }
         while self.weight > self.weight_max {

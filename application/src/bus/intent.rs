@@ -64,7 +64,11 @@ impl Pending {
     pub async fn wait(self) -> Result<Vec<Executed>, AppError> {
         match tokio::time::timeout(ANSWER_LIMIT, self.0).await {
             Ok(Ok(answer)) => answer,
-            Ok(Err(closed)) => Err(AppError::unavailable("the service is stopping", closed)),
+            // The shard dropped it: its batch panicked, or the process is at its end.
+            Ok(Err(closed)) => Err(AppError::unavailable(
+                "it is not known whether this was done; try again with the same idempotency key",
+                closed,
+            )),
             Err(elapsed) => Err(AppError::unavailable("the event log did not answer in time", elapsed)),
         }
     }

@@ -6,12 +6,17 @@ use std::time::Duration;
 pub const QUEUE_MAX: usize = 4_096;
 /// Most commands of one batch.
 pub const BATCH_MAX: usize = 512;
+/// Most steps of one intent: with [`BATCH_MAX`] it bounds an append.
+pub const STEPS_MAX: usize = 256;
 /// How often a batch that lost a race for a stream is decided again before its commands are answered `conflict`.
 pub const CONFLICT_RETRIES: usize = 8;
 /// How long a caller waits for an answer. Later, the outcome is unknown to it.
 pub const ANSWER_LIMIT: Duration = Duration::from_secs(15);
 /// Most shards; more only make batches smaller, for the log commits one at a time anyway.
 const SHARDS_MAX: usize = 8;
+/// How long a look at an aggregate is content with what this node remembers of it, though another node may have written
+/// meanwhile. Commands never are: the append finds out.
+pub const INSPECTION_TRUST: Duration = Duration::from_secs(1);
 /// Most that one shard keeps in its cache, in units of about 100 bytes: some 100 MB.
 pub const CACHE_WEIGHT_MAX: usize = 1_000_000;
 /// A snapshot is due this many events after the last one, or four times the aggregate's weight if that is more: what
@@ -31,6 +36,8 @@ pub struct Limits {
     pub cache_weight: usize,
     /// Events after which a snapshot is due ([`SNAPSHOT_EVERY`]).
     pub snapshot_every: u64,
+    /// How long a look is content with what is remembered ([`INSPECTION_TRUST`]).
+    pub trust: Duration,
 }
 
 impl Default for Limits {
@@ -41,6 +48,7 @@ impl Default for Limits {
             batch: BATCH_MAX,
             cache_weight: CACHE_WEIGHT_MAX,
             snapshot_every: SNAPSHOT_EVERY,
+            trust: INSPECTION_TRUST,
         }
     }
 }

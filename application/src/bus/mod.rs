@@ -6,6 +6,7 @@
 
 mod any;
 mod cache;
+mod commit;
 mod decision;
 mod hydrate;
 mod inspect;
@@ -15,9 +16,11 @@ mod observer;
 mod shard;
 
 pub use any::{Aggregate, Command};
+pub(crate) use decision::repeat;
 pub use intent::{Executed, Idempotency, Intent, Pending, Step};
 pub use limits::{
-    ANSWER_LIMIT, BATCH_MAX, CACHE_WEIGHT_MAX, CONFLICT_RETRIES, Limits, QUEUE_MAX, SNAPSHOT_EVERY,
+    ANSWER_LIMIT, BATCH_MAX, CACHE_WEIGHT_MAX, CONFLICT_RETRIES, INSPECTION_TRUST, Limits, QUEUE_MAX,
+    SNAPSHOT_EVERY, STEPS_MAX,
 };
 pub use observer::{BusObserver, Unobserved};
 
@@ -25,9 +28,8 @@ use crate::{
     error::{AppError, ErrorClass},
     ports::{Clock, EventLog, StreamId},
 };
-use inspect::{Inspection, Inspector};
 use intent::Answer;
-use shard::Shard;
+use shard::{Looking, Shard};
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
@@ -40,7 +42,15 @@ use tokio::{
 
 enum Job {
     Execute { intent: Intent, reply: oneshot::Sender<Answer>, since: Instant },
-    Inspect { stream: StreamId, inspector: Inspector },
+    Inspect(Looking),
+}
+
+/// The shard that an aggregate lives in.
+fn home(stream: &StreamId, shards: usize) -> usize {
+    let mut hasher = DefaultHasher::new();
+    stream.hash(&mut hasher);
+    // The remainder is less than `shards`, and so fits.
+    hasher.finish().checked_rem(shards as u64).map_or(0, |index| index as usize)
 }
 
 /// The way to every aggregate. Cheap to clone.
@@ -50,7 +60,9 @@ pub struct Bus {
     observer: Arc<dyn BusObserver>,
 }
 
-/// The shards at work; ends when every [`Bus`] is dropped and all that was accepted is answered.
+/// The shards at work: they stop when every [`Bus`] is dropped and all that was accepted is answered. Dropping this stops
+/// them at once.
+#[must_use = "the shards stop when this is dropped"]
 pub struct BusTasks(JoinSet<()>);
 
 impl BusTasks {
@@ -62,7 +74,6 @@ impl BusTasks {
 
 impl Bus {
     /// Starts the shards on the current runtime, within the default limits.
-    #[must_use]
     pub fn start(
         log: Arc<dyn EventLog>,
         clock: Arc<dyn Clock>,
@@ -72,18 +83,18 @@ impl Bus {
     }
 
     /// Starts the shards on the current runtime.
-    #[must_use]
     pub fn start_within(
         limits: Limits,
         log: Arc<dyn EventLog>,
         clock: Arc<dyn Clock>,
         observer: Arc<dyn BusObserver>,
     ) -> (Self, BusTasks) {
+        let limits = Limits { shards: limits.shards.max(1), ..limits };
         let mut tasks = JoinSet::new();
-        let shards = (0..limits.shards.max(1))
-            .map(|_| {
+        let shards = (0..limits.shards)
+            .map(|index| {
                 let (sender, receiver) = mpsc::channel(limits.queue.max(1));
-                let shard = Shard::new(limits, log.clone(), clock.clone(), observer.clone());
+                let shard = Shard::new(index, limits, log.clone(), clock.clone(), observer.clone());
                 tasks.spawn(shard.run(receiver));
                 sender
             })
@@ -92,36 +103,24 @@ impl Bus {
     }
 
     fn shard(&self, stream: &StreamId) -> Option<&mpsc::Sender<Job>> {
-        let mut hasher = DefaultHasher::new();
-        stream.hash(&mut hasher);
-        let shards = u64::try_from(self.shards.len()).ok()?;
-        self.shards.get(usize::try_from(hasher.finish().checked_rem(shards)?).ok()?)
+        self.shards.get(home(stream, self.shards.len()))
     }
 
     fn enqueue(&self, stream: &StreamId, job: Job) -> Result<(), AppError> {
-        let shard = self.shard(stream).ok_or_else(|| AppError::internal("the bus has no shards"))?;
+        let shard = self.shard(stream).ok_or_else(no_shards)?;
         shard.try_send(job).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => {
-                self.observer.overloaded();
-                AppError::new(
-                    ErrorClass::Overloaded,
-                    "overloaded",
-                    "too many commands are waiting; try again",
-                )
-            }
-            mpsc::error::TrySendError::Closed(_) => {
-                AppError::unavailable("the service is stopping", "the command bus is closed")
-            }
+            mpsc::error::TrySendError::Full(_) => self.refuse_overload(),
+            mpsc::error::TrySendError::Closed(_) => stopping(),
         })
     }
 
-    /// Queues an intent without waiting. Intents for one aggregate are decided in the order of their submission.
+    /// Queues an intent without waiting. Intents for one aggregate are decided in the order of their submission; those
+    /// of several aggregates wait in the queue of the last one, and have no order with what waits for the others.
     ///
     /// # Errors
-    /// `overloaded` when the queue is full: nothing was done.
+    /// `overloaded` when the queue is full, `too_large` for more than [`STEPS_MAX`] steps: nothing was done.
     pub fn submit(&self, intent: Intent) -> Result<Pending, AppError> {
-        // The last step names the aggregate that is contended for; those before it have fresh ids.
-        let route = intent.steps.last().ok_or_else(|| AppError::internal("an intent without steps"))?.stream;
+        let route = route(&intent)?;
         let (reply, answer) = oneshot::channel();
         self.enqueue(&route, Job::Execute { intent, reply, since: Instant::now() })?;
         Ok(Pending(answer))
@@ -130,10 +129,9 @@ impl Bus {
     /// Queues an intent, waiting at most `limit` for room in the queue: for callers that can make their client wait.
     ///
     /// # Errors
-    /// `overloaded` when the queue stayed full: nothing was done.
+    /// `overloaded` when the queue stayed full, `too_large` as with [`Self::submit`]: nothing was done.
     pub async fn submit_within(&self, intent: Intent, limit: Duration) -> Result<Pending, AppError> {
-        let route = intent.steps.last().ok_or_else(|| AppError::internal("an intent without steps"))?.stream;
-        let shard = self.shard(&route).ok_or_else(|| AppError::internal("the bus has no shards"))?;
+        let shard = self.shard(&route(&intent)?).ok_or_else(no_shards)?;
         let (reply, answer) = oneshot::channel();
         let job = Job::Execute { intent, reply, since: Instant::now() };
         match shard.try_send(job) {
@@ -161,6 +159,23 @@ impl Bus {
     pub async fn execute(&self, intent: Intent) -> Result<Executed, AppError> {
         self.submit(intent)?.wait_first().await
     }
+}
+
+/// The aggregate whose queue an intent waits in: that of the last step, for it is the one contended for, and those
+/// before it often have fresh ids.
+fn route(intent: &Intent) -> Result<StreamId, AppError> {
+    if intent.steps.len() > STEPS_MAX {
+        return Err(AppError::new(
+            ErrorClass::TooLarge,
+            "too_large",
+            format!("at most {STEPS_MAX} things can be done as one"),
+        ));
+    }
+    intent.steps.last().map(|step| step.stream).ok_or_else(|| AppError::internal("an intent without steps"))
+}
+
+fn no_shards() -> AppError {
+    AppError::internal("the bus has no shards")
 }
 
 fn stopping() -> AppError {

@@ -12,6 +12,8 @@ pub trait BusObserver: Send + Sync + 'static {
     fn overloaded(&self);
     /// A batch lost a race for a stream and is decided again.
     fn conflicted(&self);
+    /// A batch or a look panicked: a bug. Those who waited hear that the outcome is unknown.
+    fn panicked(&self) {}
 }
 
 /// Watches nothing.

@@ -92,8 +92,17 @@ impl App {
         };
         match self.sessions.rotate(refresh_token, self.clock.now()).await? {
             RefreshOutcome::Rotated { refresh_token, session_id, member_id } => {
-                let profile = self.profile(member_id).await?;
-                self.pair(member_id, profile.role, session_id, refresh_token)
+                let role = match self.newest_profile(member_id).await {
+                    Ok(profile) => profile.role,
+                    // The token that was shown is used up. Without its successor the client would show it again, and
+                    // that would look like theft and end the session: grant what needs no looking up.
+                    Err(error) if matches!(error.class, ErrorClass::Unavailable | ErrorClass::Overloaded) => {
+                        tracing::warn!(%session_id, %error, "a token is refreshed without its member's role");
+                        MemberRole::Member
+                    }
+                    Err(error) => return Err(error),
+                };
+                self.pair(member_id, role, session_id, refresh_token)
             }
             RefreshOutcome::Reused { session_id, member_id } => {
                 tracing::warn!(%session_id, %member_id, "a refresh token was used twice; its session is revoked");
@@ -156,16 +165,25 @@ impl App {
         }
     }
 
-    /// The account itself, from the write side.
+    /// The account itself, from the write side; a change by another node may be missing for a moment.
     pub(crate) async fn profile(&self, member: MemberId) -> Result<Profile, AppError> {
         self.bus
             .member(member, |member| member.profile().cloned().ok_or_else(|| MemberError::NotFound.into()))
             .await
     }
 
+    /// The account as the log has it now: for what a password or a role decides.
+    pub(crate) async fn newest_profile(&self, member: MemberId) -> Result<Profile, AppError> {
+        self.bus
+            .newest_member(member, |member| {
+                member.profile().cloned().ok_or_else(|| MemberError::NotFound.into())
+            })
+            .await
+    }
+
     async fn profile_by_email(&self, email: &Email) -> Result<Option<Profile>, AppError> {
         match self.bus.email_owner(EmailId::of(&email.key())).await? {
-            Some(member) => self.profile(member).await.map(Some),
+            Some(member) => self.newest_profile(member).await.map(Some),
             None => Ok(None),
         }
     }

@@ -3,7 +3,7 @@
 use crate::{
     AppError, ErrorClass,
     app::{App, Caller, Context, Done},
-    bus::Command,
+    bus::{Command, Intent},
     codec::Streamed,
     views::AccountView,
 };
@@ -47,22 +47,31 @@ impl App {
         change: ProfileChange,
         context: Context,
     ) -> Result<Done<AccountView>, AppError> {
-        let mut position = 0;
+        let mut intent =
+            Intent { steps: vec![], actor: None, correlation_id: context.correlation_id.clone() };
         let stream = caller.member_id.stream();
         let context = Context { idempotency_key: None, ..context };
         if let Some((current, new)) = change.password {
             self.guard_password(caller.member_id, &current).await?;
             let password_hash = self.passwords.hash(new).await?;
             let command = MemberCommand::ChangePassword { password_hash, at: self.clock.now() };
-            let intent =
-                self.intent(stream, Command::Member(command), caller.member_id, context.clone(), &[]);
-            position = self.bus.execute(intent).await?.position;
-            self.sessions.close_all(caller.member_id, Some(caller.session_id)).await?;
+            intent = self.intent(stream, Command::Member(command), caller.member_id, context.clone(), &[]);
         }
+        let new_password = !intent.steps.is_empty();
         if let Some(display_name) = change.display_name {
             let command = MemberCommand::ChangeDisplayName { display_name, at: self.clock.now() };
-            let intent = self.intent(stream, Command::Member(command), caller.member_id, context, &[]);
-            position = self.bus.execute(intent).await?.position.max(position);
+            let renaming = self.intent(stream, Command::Member(command), caller.member_id, context, &[]);
+            intent = Intent { steps: [intent.steps, renaming.steps].concat(), ..renaming };
+        }
+        // Both or none: an error must not leave a password behind that the caller takes for unchanged.
+        let position = if intent.steps.is_empty() {
+            0
+        } else {
+            let executed = self.bus.submit(intent)?.wait().await?;
+            executed.iter().map(|step| step.position).max().unwrap_or(0)
+        };
+        if new_password {
+            self.sessions.close_all(caller.member_id, Some(caller.session_id)).await?;
         }
         Ok(Done { value: self.account(caller.member_id).await?, position, repeated: false })
     }
@@ -70,7 +79,7 @@ impl App {
     /// Checks the present password, under the same limit on guessing as a log-in: a stolen access token must not be
     /// a way to try passwords without end.
     async fn guard_password(&self, member: MemberId, password: &str) -> Result<(), AppError> {
-        let profile = self.profile(member).await?;
+        let profile = self.newest_profile(member).await?;
         let account = profile.email.key();
         if let Err(wait) = self.logins.attempt(&account, None, self.clock.now()).await? {
             let mut error = AppError::new(

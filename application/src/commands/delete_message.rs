@@ -23,7 +23,7 @@ impl App {
         seq: u64,
         context: Context,
     ) -> Result<Done<()>, AppError> {
-        let sent = self.find_message(by, room_id, seq).await?;
+        let sent = self.find_message(Some(by), room_id, seq).await?;
         let original = MessageRef { seq, message_id: sent.message_id, sender_id: sent.sender_id };
         let context = Context { idempotency_key: None, ..context };
         let command = RoomCommand::DeleteMessage { original, by, at: self.clock.now() };

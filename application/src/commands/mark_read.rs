@@ -51,7 +51,7 @@ impl App {
         seq: u64,
         context: Context,
     ) -> Result<Done<()>, AppError> {
-        let last_seq = self.admit(member_id, room_id).await?;
+        let last_seq = self.bus.last_seq(member_id, room_id, seq).await?;
         let command = ReadCursorCommand::MarkRead { room_id, member_id, seq, last_seq, at: self.clock.now() };
         let context = Context { idempotency_key: None, ..context };
         let stream = CursorId::of(room_id, member_id).stream();

@@ -54,7 +54,7 @@ impl App {
     /// `room_not_found`; `not_a_member` for a direct room of others.
     pub async fn room(&self, caller: MemberId, room_id: RoomId) -> Result<RoomView, AppError> {
         self.bus
-            .room(room_id, move |room, _| {
+            .newest_room(room_id, move |room| {
                 match room.kind() {
                     None => return Err(RoomError::NotFound.into()),
                     Some(RoomKind::Direct) => room.admit(caller)?,

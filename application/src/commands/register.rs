@@ -3,7 +3,7 @@
 use crate::{
     AppError,
     app::{App, Context, Done, content_hash, wrong_event},
-    bus::{Command, Idempotency, Intent, Step},
+    bus::{Command, Executed, Idempotency, Intent, Step},
     codec::{Event, Streamed},
     views::AccountView,
 };
@@ -36,11 +36,19 @@ impl App {
         request: Registration,
         context: Context,
     ) -> Result<Done<AccountView>, AppError> {
-        // Hashing is dear: an address that is taken is refused before it. The append decides all the same.
-        if context.idempotency_key.is_none() {
-            let taken = self.bus.email_owner(EmailId::of(&request.email.key())).await?;
-            if taken.is_some() {
-                return Err(verbatim_domain::email::EmailError::Taken.into());
+        // Hashing is dear: what was done before, or can't be done, is answered before it. The append decides all the
+        // same.
+        match claims(&request.email, &request.display_name, &context) {
+            [Some(account), _] => {
+                if let Some(first) = self.done_before(&account).await? {
+                    return opened(&first);
+                }
+            }
+            [None, _] => {
+                let taken = self.bus.email_owner(EmailId::of(&request.email.key())).await?;
+                if taken.is_some() {
+                    return Err(verbatim_domain::email::EmailError::Taken.into());
+                }
             }
         }
         let hash = self.passwords.hash(request.password).await?;
@@ -68,20 +76,11 @@ impl App {
         context: Context,
     ) -> Result<Done<AccountView>, AppError> {
         let (member_id, at) = (MemberId::from_uuid(self.ids.next()), self.clock.now());
-        let key = email.key();
-        let register = MemberCommand::Register {
-            member_id,
-            email: email.clone(),
-            display_name: display_name.clone(),
-            password_hash,
-            at,
-        };
-        let claim = EmailCommand::Claim { email: email.clone(), member_id, at };
-        let idempotency = context.idempotency_key.map(|idempotency_key| Idempotency {
-            // Nobody is logged in yet: the address is what tells one client's keys from another's.
-            key: format!("register:{}:{idempotency_key}", EmailId::of(&key)),
-            content_hash: content_hash(&["register_member", &key, display_name.as_str()]),
-        });
+        let address = EmailId::of(&email.key()).stream();
+        let [of_account, of_address] = claims(&email, &display_name, &context);
+        let register =
+            MemberCommand::Register { member_id, email: email.clone(), display_name, password_hash, at };
+        let claim = EmailCommand::Claim { email, member_id, at };
         let executed = self
             .bus
             .execute(Intent {
@@ -90,30 +89,47 @@ impl App {
                         stream: member_id.stream(),
                         command: Command::Member(register),
                         fresh: true,
-                        idempotency,
+                        idempotency: of_account,
                     },
                     Step {
-                        stream: EmailId::of(&key).stream(),
+                        stream: address,
                         command: Command::Email(claim),
                         fresh: false,
-                        idempotency: None,
+                        idempotency: of_address,
                     },
                 ],
                 actor: Some(member_id),
                 correlation_id: context.correlation_id,
             })
             .await?;
-        match executed.events.first() {
-            Some(Event::Member(MemberEvent::MemberRegistered { member_id, email, display_name, .. })) => {
-                let view = AccountView {
-                    member_id: *member_id,
-                    email: email.to_string(),
-                    display_name: display_name.to_string(),
-                    role: MemberRole::Member,
-                };
-                Ok(Done::of(view, &executed))
-            }
-            _ => Err(wrong_event()),
+        opened(&executed)
+    }
+}
+
+/// The claims of a registration's two steps. Each has a key of its own, or a repeat would find the account opened and
+/// the address taken. Nobody is logged in yet: the address is what tells one client's keys from another's.
+fn claims(email: &Email, display_name: &DisplayName, context: &Context) -> [Option<Idempotency>; 2] {
+    let address = email.key();
+    let id = EmailId::of(&address);
+    ["register", "claim"].map(|step| {
+        context.idempotency_key.as_ref().map(|key| Idempotency {
+            key: format!("{step}:{id}:{key}"),
+            content_hash: content_hash(&["register_member", &address, display_name.as_str()]),
+        })
+    })
+}
+
+fn opened(executed: &Executed) -> Result<Done<AccountView>, AppError> {
+    match executed.events.first() {
+        Some(Event::Member(MemberEvent::MemberRegistered { member_id, email, display_name, .. })) => {
+            let view = AccountView {
+                member_id: *member_id,
+                email: email.to_string(),
+                display_name: display_name.to_string(),
+                role: MemberRole::Member,
+            };
+            Ok(Done::of(view, executed))
         }
+        _ => Err(wrong_event()),
     }
 }

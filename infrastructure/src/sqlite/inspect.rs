@@ -6,13 +6,9 @@ use super::{
     migrate,
     wal::Wal,
 };
+use crate::files::beside;
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
-use std::{
-    fs::File,
-    io::Read,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{fs::File, io::Read, path::Path, time::Duration};
 
 /// Files up to this size are read through entirely at each start (`PRAGMA quick_check`); it takes about 0.2 s.
 const QUICK_CHECK_MAX: u64 = 64 * 1024 * 1024;
@@ -22,13 +18,6 @@ const LOOKS: u32 = 3;
 const LOOK_AGAIN: Duration = Duration::from_millis(60);
 /// How long a look waits for locks.
 const LOOK_WAIT: Duration = Duration::from_secs(2);
-
-/// The file beside `path` whose name has this suffix.
-pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
-}
 
 /// Refuses a file that is not sound, and touches nothing.
 ///

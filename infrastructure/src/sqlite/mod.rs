@@ -1,16 +1,21 @@
 //! What the embedded adapters share: creating, checking, migrating and opening an SQLite file that is ours.
 
+mod calls;
 mod connect;
 mod create;
 mod error;
 mod header;
+mod in_use;
 mod inspect;
 mod migrate;
 mod wal;
 
+pub use calls::{CALL_LIMIT, CALL_QUEUE};
+pub(crate) use calls::{CallError, Calls};
 pub(crate) use connect::{Purpose, connect};
 pub(crate) use error::Shared;
 pub use error::{OpenError, Problem};
+pub(crate) use in_use::InUse;
 pub(crate) use inspect::look;
 
 use std::path::Path;
@@ -27,16 +32,16 @@ pub(crate) struct Kind {
 }
 
 /// Makes sure that `path` holds a sound file of this kind with all `migrations` applied: creates it when there is none,
-/// refuses it untouched when something is wrong with it.
+/// refuses it untouched when something is wrong with it. What is returned is kept as long as the file is open.
 ///
 /// # Errors
 /// [`OpenError`]
-pub(crate) fn prepare(path: &Path, kind: &Kind, migrations: &[Migration<'_>]) -> Result<(), OpenError> {
+pub(crate) fn prepare(path: &Path, kind: &Kind, migrations: &[Migration<'_>]) -> Result<InUse, OpenError> {
     let steps = migrate::parse(path, migrations)?;
-    if create::is_there(path)? {
-        inspect::inspect(path, kind, migrate::latest(&steps))?;
-    } else {
+    if !create::is_there(path)? {
         create::create(path, kind, &steps)?;
     }
-    migrate::apply(path, kind, &steps)
+    let in_use = InUse::enter(path, || inspect::inspect(path, kind, migrate::latest(&steps)))?;
+    migrate::apply(path, kind, &steps)?;
+    Ok(in_use)
 }

@@ -5,18 +5,15 @@
 
 mod check;
 mod group;
-mod reader;
 mod rows;
 mod watcher;
 mod writer;
 
 pub use check::{Report, deep_check};
-pub use reader::{READ_LIMIT, READ_QUEUE};
 pub use writer::APPEND_QUEUE;
 
-use crate::sqlite::{Kind, Migration, OpenError, Problem, prepare};
+use crate::sqlite::{CallError, Calls, InUse, Kind, Migration, OpenError, Problem, Purpose, prepare};
 use async_trait::async_trait;
-use reader::Readers;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::{
     path::Path,
@@ -60,7 +57,7 @@ impl Default for SqliteLogOptions {
 
 /// The log in an SQLite file. Dropping it waits for what is under way.
 pub struct SqliteEventLog {
-    readers: Readers,
+    readers: Calls,
     // In an Option only so that `drop` can close the channel before it waits for the writer.
     jobs: Option<mpsc::Sender<Job>>,
     head: watch::Receiver<u64>,
@@ -89,11 +86,11 @@ impl SqliteEventLog {
         options: SqliteLogOptions,
     ) -> Result<Self, OpenError> {
         let path = path.as_ref();
-        prepare(path, &KIND, migrations)?;
-        Self::start(path, options).map_err(|problem| problem.of(path))
+        let in_use = prepare(path, &KIND, migrations)?;
+        Self::start(path, options, in_use).map_err(|problem| problem.of(path))
     }
 
-    fn start(path: &Path, options: SqliteLogOptions) -> Result<Self, Problem> {
+    fn start(path: &Path, options: SqliteLogOptions, in_use: InUse) -> Result<Self, Problem> {
         let connection = writer::open(path)?;
         let newest = connection.query_row(rows::HEAD, (), |row| rows::number(row, 0))?;
         let (sender, head) = watch::channel(newest);
@@ -114,11 +111,19 @@ impl SqliteEventLog {
             drop(alive);
         })?;
         Ok(Self {
-            readers: Readers::new(path.to_owned(), options.readers),
+            readers: Calls::new(path.to_owned(), Purpose::Read, options.readers, in_use),
             jobs: Some(jobs),
             head,
             threads: std::sync::Mutex::new(threads),
         })
+    }
+
+    async fn read_with<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, LogError> {
+        let outcome = self.readers.call(move |log| query(log)).await;
+        outcome.map_err(|error: CallError| LogError(Box::new(error)))
     }
 
     async fn events(
@@ -127,7 +132,7 @@ impl SqliteEventLog {
         query: impl FnOnce(&Connection, i64) -> rusqlite::Result<Vec<RecordedEvent>> + Send + 'static,
     ) -> Result<Vec<RecordedEvent>, LogError> {
         let limit = rows::clamp(limit.min(READ_BATCH_MAX) as u64);
-        self.readers.call(move |log| query(log, limit)).await
+        self.read_with(move |log| query(log, limit)).await
     }
 }
 
@@ -201,7 +206,7 @@ impl EventLog for SqliteEventLog {
             };
             snapshot.query_row(params![kind, id], read).optional()
         };
-        self.readers.call(query).await
+        self.read_with(query).await
     }
 
     async fn read(&self, after: u64, limit: usize) -> Result<Vec<RecordedEvent>, LogError> {
@@ -217,13 +222,11 @@ impl EventLog for SqliteEventLog {
             let one = |key: &String| by_key.query_row([key], rows::event).optional().transpose();
             keys.iter().filter_map(one).collect()
         };
-        self.readers.call(query).await
+        self.read_with(query).await
     }
 
     async fn head(&self) -> Result<u64, LogError> {
-        self.readers
-            .call(|log| log.prepare_cached(rows::HEAD)?.query_row((), |row| rows::number(row, 0)))
-            .await
+        self.read_with(|log| log.prepare_cached(rows::HEAD)?.query_row((), |row| rows::number(row, 0))).await
     }
 
     fn head_hint(&self) -> watch::Receiver<u64> {

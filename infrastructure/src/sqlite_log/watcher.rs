@@ -2,7 +2,14 @@
 
 use super::rows;
 use rusqlite::Connection;
-use std::{sync::mpsc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    time::Duration,
+};
 use tokio::sync::watch;
 
 /// How often the log is asked whether another process has written. It is a look at shared memory, no disk access.
@@ -11,6 +18,7 @@ const POLL: Duration = Duration::from_millis(50);
 /// The handle of the thread. It ends when this is dropped.
 pub(super) struct Watcher {
     wishes: mpsc::SyncSender<()>,
+    copied: Arc<AtomicBool>,
 }
 
 impl Watcher {
@@ -22,25 +30,36 @@ impl Watcher {
     ) -> std::io::Result<Self> {
         // One wish is as good as many.
         let (wishes, wished) = mpsc::sync_channel(1);
+        let copied = Arc::new(AtomicBool::new(false));
+        let done = Arc::clone(&copied);
         std::thread::Builder::new().name("log-watcher".to_owned()).spawn(move || {
-            run(&log, &head, &wished);
+            run(&log, &head, &wished, &done);
             drop(log);
             drop(alive);
         })?;
-        Ok(Self { wishes })
+        Ok(Self { wishes, copied })
     }
 
     /// The WAL has grown.
     pub(super) fn ask_for_checkpoint(&self) {
+        self.copied.store(false, Ordering::Release);
         let _ = self.wishes.try_send(());
+    }
+
+    /// Whether what was last asked for has been done.
+    pub(super) fn has_copied(&self) -> bool {
+        self.copied.load(Ordering::Acquire)
     }
 }
 
-fn run(log: &Connection, head: &watch::Sender<u64>, wished: &mpsc::Receiver<()>) {
+fn run(log: &Connection, head: &watch::Sender<u64>, wished: &mpsc::Receiver<()>, copied: &AtomicBool) {
     let mut seen = None;
     loop {
         match wished.recv_timeout(POLL) {
-            Ok(()) => checkpoint(log),
+            Ok(()) => {
+                checkpoint(log);
+                copied.store(true, Ordering::Release);
+            }
             Err(mpsc::RecvTimeoutError::Timeout) => {}
             Err(mpsc::RecvTimeoutError::Disconnected) => return,
         }

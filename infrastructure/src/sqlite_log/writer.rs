@@ -25,11 +25,13 @@ pub const APPEND_QUEUE: usize = 1_024;
 const GROUP_EVENTS: usize = 4_096;
 /// How long the writer waits for another process that writes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(4);
-/// Frames in the WAL at which it is copied into the database in the background: about 8 MiB.
-const CHECKPOINT_FRAMES: i32 = 2_000;
-/// Frames in the WAL at which the writer copies what the background has left, so that the WAL can start anew: about
-/// 64 MiB.
-const CHECKPOINT_NOW_FRAMES: i32 = 16_000;
+/// Each time the WAL has grown by this many frames, it is copied into the database in the background: 16 MiB.
+const CHECKPOINT_FRAMES: i32 = 4_000;
+/// From this size the WAL is to start anew, 64 MiB. It can only while all of it is copied and nothing is added, so the
+/// writer copies the few frames that came during the last copying itself.
+const RESTART_FRAMES: i32 = 16_000;
+/// At this size the writer no longer waits for the background.
+const RESTART_NOW_FRAMES: i32 = 32_000;
 
 /// An append on its way to the writer.
 pub(super) struct Job {
@@ -184,7 +186,8 @@ impl Writer {
         if frames < self.asked_at {
             self.asked_at = 0;
         }
-        if frames >= CHECKPOINT_NOW_FRAMES {
+        let restart = frames >= RESTART_NOW_FRAMES || frames >= RESTART_FRAMES && self.watcher.has_copied();
+        if restart {
             if let Some(log) = &self.connection {
                 super::watcher::checkpoint(log);
             }

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, unreachable_pub)]
 
 mod contract;
+mod identity;
+mod local_broadcast;
 mod sqlite_files;
 mod sqlite_full;
 mod sqlite_log;

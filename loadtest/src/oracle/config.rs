@@ -29,6 +29,8 @@ pub struct Config {
     pub round_limit: Duration,
     /// A start of the server may take this long.
     pub start_limit: Duration,
+    /// After the last message of a round is acknowledged, everyone has been sent everything within this.
+    pub arrival_limit: Duration,
 }
 
 impl Config {
@@ -46,6 +48,7 @@ impl Config {
             call_limit: Duration::from_secs(10),
             round_limit: Duration::from_secs(90),
             start_limit: Duration::from_secs(30),
+            arrival_limit: Duration::from_secs(20),
         }
     }
 }

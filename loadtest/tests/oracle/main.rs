@@ -5,6 +5,7 @@ mod fake;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use verbatim_loadtest::oracle::{Config, Report, Violation, run};
 
 /// Not a test by itself: the oracle starts this very binary again, with this test only, as the server to torment.
@@ -40,7 +41,8 @@ async fn torment(fault: &str, kill: bool) -> Report {
     let folder = tempfile::tempdir().unwrap();
     let binary = wrapper(folder.path(), fault);
     let data = Some(folder.path().join("run"));
-    let config = Config { folder: data, rounds: 2, kill, sends: 20, ..Config::new(binary) };
+    let arrival_limit = Duration::from_secs(5);
+    let config = Config { folder: data, rounds: 2, kill, sends: 20, arrival_limit, ..Config::new(binary) };
     run(config).await.unwrap()
 }
 
@@ -85,7 +87,7 @@ async fn a_miscounted_room_is_noticed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_forgotten_read_cursor_is_noticed() {
-    notices("forget-read", true, |v| matches!(v, Violation::Cursor { .. })).await;
+    notices("forget-read", false, |v| matches!(v, Violation::Cursor { .. })).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

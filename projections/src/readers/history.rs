@@ -1,7 +1,7 @@
 use super::{Readers, page_size, rows};
 use crate::{entities::message, values};
 use async_trait::async_trait;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
 use verbatim_application::{
     ports::{HistoryReader, Range, ReadError},
     views::MessageView,
@@ -14,6 +14,26 @@ fn seq(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
+/// A page, newest first except for [`Range::After`]. One walk along the primary key from where the page starts: how deep
+/// that is does not matter.
+pub(super) fn page(room: RoomId, range: Range, limit: usize) -> Select<message::Entity> {
+    let in_room = message::Entity::find().filter(message::Column::RoomId.eq(values::id(room.as_uuid())));
+    let select = match range {
+        Range::Newest => in_room.order_by_desc(message::Column::Seq),
+        Range::Before(before) => {
+            in_room.filter(message::Column::Seq.lt(seq(before))).order_by_desc(message::Column::Seq)
+        }
+        Range::After(after) => {
+            in_room.filter(message::Column::Seq.gt(seq(after))).order_by_asc(message::Column::Seq)
+        }
+    };
+    select.limit(rows(page_size(limit)))
+}
+
+pub(super) fn one(room: RoomId, number: u64) -> Select<message::Entity> {
+    message::Entity::find_by_id((room.to_string(), seq(number)))
+}
+
 #[async_trait]
 impl HistoryReader for Readers {
     async fn messages(
@@ -22,20 +42,8 @@ impl HistoryReader for Readers {
         range: Range,
         limit: usize,
     ) -> Result<Vec<MessageView>, ReadError> {
-        let in_room = message::Entity::find().filter(message::Column::RoomId.eq(values::id(room.as_uuid())));
-        // One walk along the primary key from where the page starts: how deep that is does not matter.
-        let select = match range {
-            Range::Newest => in_room.order_by_desc(message::Column::Seq),
-            Range::Before(before) => {
-                in_room.filter(message::Column::Seq.lt(seq(before))).order_by_desc(message::Column::Seq)
-            }
-            Range::After(after) => {
-                in_room.filter(message::Column::Seq.gt(seq(after))).order_by_asc(message::Column::Seq)
-            }
-        };
-        let select = select.limit(rows(page_size(limit)));
         self.read(&[&MESSAGE_HISTORY], async {
-            let mut found = select.all(&self.shared.db.readers).await?;
+            let mut found = page(room, range, limit).all(&self.shared.db.readers).await?;
             if !matches!(range, Range::After(_)) {
                 found.reverse();
             }
@@ -45,9 +53,8 @@ impl HistoryReader for Readers {
     }
 
     async fn message(&self, room: RoomId, number: u64) -> Result<Option<MessageView>, ReadError> {
-        let key = (room.to_string(), seq(number));
         self.read(&[&MESSAGE_HISTORY], async {
-            let found = message::Entity::find_by_id(key).one(&self.shared.db.readers).await?;
+            let found = one(room, number).one(&self.shared.db.readers).await?;
             found.map(MessageView::try_from).transpose()
         })
         .await

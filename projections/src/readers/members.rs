@@ -2,7 +2,7 @@ use super::{Readers, cursor, page_size, paged, rows};
 use crate::{entities::member, projections::search_key, values};
 use async_trait::async_trait;
 use sea_orm::{
-    ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select,
     sea_query::{Expr, ExprTrait, Func},
 };
 use verbatim_application::{
@@ -12,7 +12,33 @@ use verbatim_application::{
 use verbatim_domain::MemberId;
 use verbatim_migrations::read_models::MEMBERS;
 
-const SEARCH: &str = "members.search";
+/// Names the list in its cursors.
+pub(super) const SEARCH: &str = "members.search";
+
+/// A page of the search by name, one row longer than asked for.
+pub(super) fn page(
+    query: &str,
+    cursor: Option<&str>,
+    size: usize,
+) -> Result<Select<member::Entity>, ReadError> {
+    let mut select = member::Entity::find();
+    let wanted = search_key(query);
+    if !wanted.is_empty() {
+        // Both sides are in lower case already; `instr` knows no wildcards that would need escaping.
+        let key = Expr::col((member::Entity, member::Column::SearchKey));
+        select = select.filter(Func::cust("instr").arg(key).arg(wanted).gt(0));
+    }
+    if let Some(cursor) = cursor {
+        let (key, id) = cursor::decode(SEARCH, cursor)?;
+        let same = member::Column::SearchKey.eq(key.clone()).and(member::Column::MemberId.gt(id));
+        // The first condition alone lets the planner start at the page instead of reading up to it.
+        select = select
+            .filter(member::Column::SearchKey.gte(key.clone()))
+            .filter(Condition::any().add(member::Column::SearchKey.gt(key)).add(same));
+    }
+    let by_name = select.order_by_asc(member::Column::SearchKey).order_by_asc(member::Column::MemberId);
+    Ok(by_name.limit(rows(size + 1)))
+}
 
 #[async_trait]
 impl MemberReader for Readers {
@@ -23,25 +49,7 @@ impl MemberReader for Readers {
         limit: usize,
     ) -> Result<Page<MemberView>, ReadError> {
         let size = page_size(limit);
-        let mut select = member::Entity::find();
-        let wanted = search_key(query);
-        if !wanted.is_empty() {
-            // Both sides are in lower case already; `instr` knows no wildcards that would need escaping.
-            let key = Expr::col((member::Entity, member::Column::SearchKey));
-            select = select.filter(Func::cust("instr").arg(key).arg(wanted).gt(0));
-        }
-        if let Some(cursor) = cursor {
-            let (key, id) = cursor::decode(SEARCH, cursor)?;
-            let same = member::Column::SearchKey.eq(key.clone()).and(member::Column::MemberId.gt(id));
-            // The first condition alone lets the planner start at the page instead of reading up to it.
-            select = select
-                .filter(member::Column::SearchKey.gte(key.clone()))
-                .filter(Condition::any().add(member::Column::SearchKey.gt(key)).add(same));
-        }
-        let select = select
-            .order_by_asc(member::Column::SearchKey)
-            .order_by_asc(member::Column::MemberId)
-            .limit(rows(size + 1));
+        let select = page(query, cursor, size)?;
         self.read(&[&MEMBERS], async {
             let found = select.all(&self.shared.db.readers).await?;
             let cursor = |row: &member::Model| cursor::encode(SEARCH, [&row.search_key, &row.member_id]);

@@ -3,6 +3,8 @@
 mod cursor;
 mod history;
 mod members;
+#[cfg(test)]
+mod plans;
 mod positions;
 mod rooms;
 mod unread;

@@ -2,8 +2,8 @@ use super::{Readers, cursor, page_size, paged, rows};
 use crate::{bulk, entities::room, values};
 use async_trait::async_trait;
 use sea_orm::{
-    ColumnTrait, Condition, DbErr, EntityTrait, QueryFilter, QueryOrder, QueryResult, QuerySelect, Value,
-    sea_query::ExprTrait,
+    ColumnTrait, Condition, DbErr, EntityTrait, QueryFilter, QueryOrder, QueryResult, QuerySelect, Select,
+    Value, sea_query::ExprTrait,
 };
 use verbatim_application::{
     ports::{Page, ReadError, RoomReader},
@@ -12,12 +12,13 @@ use verbatim_application::{
 use verbatim_domain::{MemberId, RoomId};
 use verbatim_migrations::read_models::{MEMBERS, MESSAGE_HISTORY, ROOMS};
 
-const DISCOVER: &str = "rooms.discover";
+/// Names the list in its cursors.
+pub(super) const DISCOVER: &str = "rooms.discover";
 const MEMBERS_OF: &str = "rooms.members";
 const ROOMS_OF: &str = "rooms.of";
 
 /// Members of a room by arrival, from a key on.
-pub(crate) const MEMBERS_SQL: &str = "\
+pub(super) const MEMBERS_SQL: &str = "\
 SELECT rm.member_id, COALESCE(m.display_name, '') AS display_name, rm.role, rm.joined_at, rm.joined_position
 FROM room_members rm
 LEFT JOIN members m ON m.member_id = rm.member_id
@@ -28,7 +29,7 @@ LIMIT ?";
 /// Rooms of a member by activity, back from a key, with the last message of each. The page is cut before the messages
 /// are looked up, and the names come straight from their view: inside another view on the right of a LEFT JOIN a join
 /// would be computed whole.
-pub(crate) const ROOMS_OF_SQL: &str = "\
+pub(super) const ROOMS_OF_SQL: &str = "\
 SELECT p.room_id, p.kind, p.name, p.created_at, p.member_count, p.last_seq, p.last_activity_at,
        l.seq AS seq, l.message_id, l.sender_id, COALESCE(s.display_name, '') AS sender_name, l.body, l.sent_at,
        l.edited_at, l.deleted
@@ -46,6 +47,21 @@ ORDER BY p.last_activity_at DESC, p.room_id DESC";
 /// Sorts after every moment: where the list of the latest starts.
 const AFTER_ALL_MOMENTS: &str = "~";
 
+/// A page of the open group rooms, newest first, one row longer than asked for.
+pub(super) fn open_rooms(cursor: Option<&str>, size: usize) -> Result<Select<room::Entity>, ReadError> {
+    let mut select =
+        room::Entity::find().filter(room::Column::Kind.eq("group")).filter(room::Column::Closed.eq(false));
+    if let Some(cursor) = cursor {
+        let (at, id) = cursor::decode_moment(DISCOVER, cursor)?;
+        let same = room::Column::CreatedAt.eq(at.clone()).and(room::Column::RoomId.lt(id));
+        select = select
+            .filter(room::Column::CreatedAt.lte(at.clone()))
+            .filter(Condition::any().add(room::Column::CreatedAt.lt(at)).add(same));
+    }
+    let newest = select.order_by_desc(room::Column::CreatedAt).order_by_desc(room::Column::RoomId);
+    Ok(newest.limit(rows(size + 1)))
+}
+
 #[async_trait]
 impl RoomReader for Readers {
     async fn room(&self, room: RoomId) -> Result<Option<RoomView>, ReadError> {
@@ -58,20 +74,7 @@ impl RoomReader for Readers {
 
     async fn discover(&self, cursor: Option<&str>, limit: usize) -> Result<Page<RoomView>, ReadError> {
         let size = page_size(limit);
-        let mut select = room::Entity::find()
-            .filter(room::Column::Kind.eq("group"))
-            .filter(room::Column::Closed.eq(false));
-        if let Some(cursor) = cursor {
-            let (at, id) = cursor::decode_moment(DISCOVER, cursor)?;
-            let same = room::Column::CreatedAt.eq(at.clone()).and(room::Column::RoomId.lt(id));
-            select = select
-                .filter(room::Column::CreatedAt.lte(at.clone()))
-                .filter(Condition::any().add(room::Column::CreatedAt.lt(at)).add(same));
-        }
-        let select = select
-            .order_by_desc(room::Column::CreatedAt)
-            .order_by_desc(room::Column::RoomId)
-            .limit(rows(size + 1));
+        let select = open_rooms(cursor, size)?;
         self.read(&[&ROOMS], async {
             let found = select.all(&self.shared.db.readers).await?;
             let cursor = |row: &room::Model| cursor::encode(DISCOVER, [&row.created_at, &row.room_id]);

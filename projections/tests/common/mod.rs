@@ -4,6 +4,7 @@
 pub mod contract;
 pub mod log;
 pub mod model;
+pub mod tables;
 pub mod world;
 
 use log::MemoryLog;
@@ -169,4 +170,58 @@ pub async fn eventually<F: AsyncFnMut() -> bool>(what: &str, mut holds: F) {
         assert!(tokio::time::Instant::now() < deadline, "{what} did not come to hold");
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
+}
+
+/// Remembers the errors it is told about.
+#[derive(Default)]
+pub struct Errors(pub Mutex<Vec<String>>);
+
+impl Observer for Errors {
+    fn failed(&self, error: &(dyn std::error::Error + 'static)) {
+        self.0.lock().unwrap().push(error.to_string());
+    }
+}
+
+/// Asserts that the live tables are what the log says.
+pub async fn assert_verified(models: &ReadModels) {
+    let admin = models.admin();
+    let mut differences = Vec::new();
+    admin.verify(&admin.names(), &mut |_| {}, &mut |difference| differences.push(difference)).await.unwrap();
+    assert!(differences.is_empty(), "{differences:#?}");
+}
+
+/// Positions of the events that subscribers are told about.
+pub fn told(log: &MemoryLog) -> Vec<u64> {
+    let silent = ["MemberRegistered", "DisplayNameChanged", "MemberRoleChanged", "RoomRoleChanged"];
+    let told =
+        |event: &verbatim_application::ports::RecordedEvent| !silent.contains(&event.event_type.as_str());
+    log.all().iter().filter(|event| told(event)).map(|event| event.position).collect()
+}
+
+/// Writes a busy conversation until told to stop, a few events at a time, letting others run in between.
+pub fn talk(
+    log: Arc<MemoryLog>,
+    mut world: world::World,
+    stop: CancellationToken,
+) -> JoinHandle<world::World> {
+    tokio::spawn(async move {
+        let mut n: usize = 0;
+        while !stop.is_cancelled() && n < 20_000 {
+            n += 1;
+            let (room, member, seq) = (n / 3, n, n as u64);
+            match n % 17 {
+                3 => world.act(&world::Act::Edit { room, member, seq }),
+                5 => world.act(&world::Act::Delete { room, member, seq }),
+                7 => world.act(&world::Act::Read { room, member, seq }),
+                11 => world.act(&world::Act::Leave { room, member }),
+                13 => world.act(&world::Act::Join { room, member }),
+                _ => world.act(&world::Act::Send { room, member }),
+            }
+            log.write(world.take());
+            if n.is_multiple_of(5) {
+                tokio::time::sleep(Duration::from_micros(200)).await;
+            }
+        }
+        world
+    })
 }

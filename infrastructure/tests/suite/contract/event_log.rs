@@ -14,7 +14,7 @@ pub use single::*;
 /// Makes a test of each case.
 macro_rules! event_log_contract {
     ($fixture:expr) => {
-        event_log_contract!(@cases $fixture;
+        $crate::contract::contract!(event_log, $fixture;
             an_empty_log_has_nothing
             what_is_appended_is_read_back_to_the_byte
             reading_starts_after_and_stops_at_the_limit
@@ -36,14 +36,6 @@ macro_rules! event_log_contract {
             a_second_handle_sees_and_is_seen
             any_history_is_what_a_simple_model_says
         );
-    };
-    (@cases $fixture:expr; $($case:ident)*) => {
-        $(
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $case() {
-                $crate::contract::event_log::within_limit($crate::contract::event_log::$case($fixture)).await;
-            }
-        )*
     };
 }
 pub(crate) use event_log_contract;

@@ -13,6 +13,7 @@ mod watcher;
 mod world;
 
 use super::check::check;
+use super::observed::Observed;
 use super::{Config, Report, Round, Violation};
 use crate::Error;
 use crate::process::{Launch, Server};
@@ -86,16 +87,23 @@ async fn rounds(
     for number in 1..=world.config.rounds {
         let began = Instant::now();
         world.renew_tokens().await?;
-        server = one_round(&world, server, number, &mut stops).await?;
-        let observed = settle::run(&world, number).await?;
-        if number == world.config.rounds {
-            verify::run(&world).await?;
-        }
+        // A server that does not come back, stops answering or never finishes has broken a promise as well.
+        let (survivor, observed) = match one_round(&world, server, number, &mut stops).await {
+            Ok(server) => (Some(server), settled(&world, number).await),
+            Err(error) => {
+                world.journal.incident(error.to_string());
+                (None, Observed::default())
+            }
+        };
         let found = check(&world.journal.records(), &observed);
         let round = summary(&world, number, stops, found.len(), began.elapsed());
         on_round(&round);
         report.rounds.push(round);
         report.violations.extend(found);
+        server = match survivor {
+            Some(server) => server,
+            None => return Ok(()),
+        };
         if !report.violations.is_empty() {
             break;
         }
@@ -103,6 +111,19 @@ async fn rounds(
     drop(followers);
     goodbye(server, report).await;
     Ok(())
+}
+
+/// What the server says when all is quiet; after the last round also what it says of itself.
+async fn settled(world: &World, number: u32) -> Observed {
+    let observed = settle::run(world, number).await;
+    let verified = if number == world.config.rounds { verify::run(world).await } else { Ok(()) };
+    if let Err(error) = verified {
+        world.journal.incident(error.to_string());
+    }
+    observed.unwrap_or_else(|error| {
+        world.journal.incident(error.to_string());
+        Observed::default()
+    })
 }
 
 /// Starts all that lasts for the whole run, and waits until the followers are listening.

@@ -7,15 +7,12 @@ use crate::ids::RoomId;
 use crate::oracle::check::pushed;
 use crate::oracle::observed::{Inbox, Observed};
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
 use tokio::time::timeout;
 
 /// Messages of one page.
 const PAGE: u32 = 200;
 /// Pages of one list; a paging that never ends must not keep a run from ending.
 const MAX_PAGES: usize = 100_000;
-/// After the last message is acknowledged, everyone has been sent everything within this, also after a restart.
-const ARRIVAL_LIMIT: Duration = Duration::from_secs(20);
 
 /// Sends the last message of the round to each room, waits for its arrival everywhere, and collects.
 ///
@@ -25,9 +22,9 @@ pub(super) async fn run(world: &World, round: u32) -> Result<Observed, Error> {
     // After a restart: whoever is not watching yet when the last message is sent is told nothing of it.
     let watching =
         world.journal.until(|_| world.accounts.iter().all(|account| account.watching.load(Relaxed)));
-    timeout(ARRIVAL_LIMIT, watching)
+    timeout(world.config.arrival_limit, watching)
         .await
-        .map_err(|_| Error::timeout("`connected` on every /me/events", ARRIVAL_LIMIT))?;
+        .map_err(|_| Error::timeout("`connected` on every /me/events", world.config.arrival_limit))?;
     for place in &world.places {
         last_word(world, place, round).await?;
     }
@@ -39,7 +36,7 @@ pub(super) async fn run(world: &World, round: u32) -> Result<Observed, Error> {
         })
     });
     // What has not come by then is reported by the check, message by message.
-    timeout(ARRIVAL_LIMIT, all_delivered).await.ok();
+    timeout(world.config.arrival_limit, all_delivered).await.ok();
     let observed = collect(world).await?;
     let all_pushed = world.journal.until(|records| {
         observed.watched.iter().all(|key| {
@@ -47,7 +44,7 @@ pub(super) async fn run(world: &World, round: u32) -> Result<Observed, Error> {
             records.pushes.get(key).copied() == expected
         })
     });
-    timeout(ARRIVAL_LIMIT, all_pushed).await.ok();
+    timeout(world.config.arrival_limit, all_pushed).await.ok();
     Ok(observed)
 }
 

@@ -31,7 +31,12 @@ pub(super) async fn door(mut request: Request) -> poem::Result<Response> {
         return Ok(SSE::new(room_events(&shared, room.parse().unwrap(), after)).into_response());
     }
     let (status, value) = answer(&mut shared.lock().unwrap(), &method, &path, me, &key, &body, &query);
-    Ok(Response::builder().status(status).header("Verbatim-Position", 1).body(value.to_string()))
+    let kind = if status.is_success() { "application/json" } else { "application/problem+json" };
+    Ok(Response::builder()
+        .status(status)
+        .content_type(kind)
+        .header("Verbatim-Position", 1)
+        .body(value.to_string()))
 }
 
 fn answer(

@@ -15,21 +15,24 @@ pub(super) type Shared = Arc<Mutex<State>>;
 /// Pushes that a slow client may be behind before it is cut off.
 const MAX_BEHIND: usize = 4096;
 
+/// Messages that [`Fault::Lose`] loses, so that some of them were acknowledged.
+const LOST: usize = 10;
+
 /// Which promise is broken on purpose.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Fault {
     None,
-    /// What was written last, back to the last message, is gone after a restart.
+    /// What was written last, some messages and all that came between and after, is gone after a restart.
     Lose,
-    /// Every 20th message forgets its idempotency key, and is stored again when it is sent again.
+    /// Idempotency keys are not kept: what is sent again is stored again.
     Double,
-    /// Every 50th push is skipped.
+    /// Every 10th push is skipped.
     SkipPush,
-    /// Every 50th push is sent twice.
+    /// Every 10th push is sent twice.
     RepeatPush,
-    /// Deleted messages still count as unread.
+    /// Whoever has something unread has one more.
     Miscount,
-    /// Read cursors are not written.
+    /// Marking as read is acknowledged and not done.
     ForgetRead,
 }
 
@@ -108,7 +111,7 @@ impl State {
         let text = std::fs::read_to_string(&path).unwrap_or_default();
         // A kill may have cut the last line short; it was not acknowledged then.
         let whole = match fault() {
-            Fault::Lose => text.rfind("{\"Sent\"").unwrap_or(text.len()),
+            Fault::Lose => text.rmatch_indices("{\"Sent\"").nth(LOST).map_or(text.len(), |(at, _)| at),
             _ => text.rfind('\n').map_or(0, |end| end + 1),
         };
         let file = OpenOptions::new().create(true).append(true).open(&path).unwrap();
@@ -134,10 +137,11 @@ impl State {
     }
 
     pub(super) fn record(&mut self, event: Event) {
-        if self.fault != Fault::ForgetRead || !matches!(event, Event::Read { .. }) {
-            let line = serde_json::to_string(&event).unwrap() + "\n";
-            self.file.write_all(line.as_bytes()).unwrap();
+        if self.fault == Fault::ForgetRead && matches!(event, Event::Read { .. }) {
+            return;
         }
+        let line = serde_json::to_string(&event).unwrap() + "\n";
+        self.file.write_all(line.as_bytes()).unwrap();
         self.apply(event);
     }
 
@@ -159,7 +163,7 @@ impl State {
             Event::Left { room, member } => drop(self.rooms.get_mut(&room).unwrap().members.remove(&member)),
             Event::Sent { room, message, key } => {
                 self.ids = self.ids.max(message.message_id.as_u128());
-                if !(self.fault == Fault::Double && message.seq.is_multiple_of(20)) {
+                if self.fault != Fault::Double {
                     let content = (room, message.seq, message.body.clone().unwrap());
                     self.keys.insert((message.sender_id, key), content);
                 }
@@ -170,10 +174,12 @@ impl State {
                 self.push(room, "message", &message);
             }
             Event::Changed { room, seq, body } => {
-                let message = &mut self.rooms.get_mut(&room).unwrap().messages[seq as usize - 1];
+                let messages = &mut self.rooms.get_mut(&room).unwrap().messages;
+                // Lost on purpose, perhaps.
+                let Some(message) = messages.get_mut(seq as usize - 1) else { return };
                 (message.deleted, message.body) = (body.is_none(), body);
-                let (message, kind) =
-                    (message.clone(), if message.deleted { "message_deleted" } else { "message_edited" });
+                let kind = if message.deleted { "message_deleted" } else { "message_edited" };
+                let message = message.clone();
                 self.push(room, kind, &message);
             }
             Event::Read { room, member, seq } => {
@@ -189,8 +195,8 @@ impl State {
     fn push(&mut self, room: Uuid, kind: &str, message: &Message) {
         self.pushes += 1;
         let times = match self.fault {
-            Fault::SkipPush if self.pushes.is_multiple_of(50) => 0,
-            Fault::RepeatPush if self.pushes.is_multiple_of(50) => 2,
+            Fault::SkipPush if self.pushes.is_multiple_of(10) => 0,
+            Fault::RepeatPush if self.pushes.is_multiple_of(10) => 2,
             _ => 1,
         };
         for _ in 0..times {
@@ -208,7 +214,10 @@ impl State {
         let read = place.read.get(&member).copied().unwrap_or(0);
         let count =
             |message: &&Message| message.seq > read && (!message.deleted || self.fault == Fault::Miscount);
-        let unread = place.messages.iter().filter(count).count();
+        let unread = match (self.fault, place.messages.iter().filter(count).count()) {
+            (Fault::Miscount, some @ 1..) => some + 1,
+            (_, right) => right,
+        };
         json!({ "room_id": room, "unread": unread, "last_seq": place.last(), "read_seq": read })
     }
 

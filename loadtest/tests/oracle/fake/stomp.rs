@@ -63,7 +63,9 @@ async fn session(shared: Shared, socket: WebSocketStream) -> Option<()> {
                 if parts.next() == Some("read") {
                     state.record(Event::Read { room, member: me, seq: body["seq"].as_u64()? });
                 } else {
-                    match state.send(room, me, frame.header("idempotency-key")?, body["body"].as_str()?) {
+                    let fresh = state.new_id().to_string();
+                    let key = frame.header("idempotency-key").map_or(fresh, str::to_owned);
+                    match state.send(room, me, &key, body["body"].as_str()?) {
                         Sending::Done(sent) => {
                             receipt = receipt.with("message-id", sent.message_id.to_string());
                             receipt = receipt.with("seq", sent.seq.to_string());

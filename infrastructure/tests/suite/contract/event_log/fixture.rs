@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta};
 use futures_util::future::BoxFuture;
-use std::{any::Any, sync::Arc, time::Duration};
+use std::{any::Any, sync::Arc};
 use uuid::Uuid;
 use verbatim_application::ports::{AppendError, EventLog, NewEvent, NewSnapshot, RecordedEvent, StreamId};
 use verbatim_domain::Timestamp;
@@ -13,14 +13,6 @@ pub struct Fixture {
     pub open: Box<dyn Fn() -> BoxFuture<'static, Arc<dyn EventLog>> + Send + Sync>,
     /// What must live as long as the log: a folder, a schema.
     pub _keep: Box<dyn Any + Send + Sync>,
-}
-
-/// No case takes this long unless something hangs.
-pub const CASE_LIMIT: Duration = Duration::from_secs(60);
-
-/// Runs a case, but not forever.
-pub async fn within_limit(case: impl Future<Output = ()>) {
-    tokio::time::timeout(CASE_LIMIT, case).await.expect("the case hangs");
 }
 
 /// A moment, `n` microseconds after another one.

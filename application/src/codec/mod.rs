@@ -1,6 +1,10 @@
 //! Between events and the JSON in the log: encoding, upcasting old versions, decoding.
 
-use crate::ports::{RecordedEvent, StreamId};
+mod upcast;
+
+pub use upcast::{UPCASTERS, Upcast, Upcaster, Version, upcast};
+
+use crate::ports::{NewEvent, RecordedEvent, StreamId};
 use cqrs_es::Aggregate;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -80,13 +84,26 @@ impl Event {
     /// # Errors
     /// JSON can't express it, which is a bug.
     pub fn encode(&self) -> Result<Encoded, serde_json::Error> {
-        let (event_type, event_version, payload) = match self {
-            Self::Member(e) => (e.name(), e.version(), serde_json::to_string(e)?),
-            Self::Email(e) => (e.name(), e.version(), serde_json::to_string(e)?),
-            Self::Room(e) => (e.name(), e.version(), serde_json::to_string(e)?),
-            Self::ReadCursor(e) => (e.name(), e.version(), serde_json::to_string(e)?),
+        let Version { event_type, event_version } = self.version();
+        let payload = match self {
+            Self::Member(event) => serde_json::to_string(event)?,
+            Self::Email(event) => serde_json::to_string(event)?,
+            Self::Room(event) => serde_json::to_string(event)?,
+            Self::ReadCursor(event) => serde_json::to_string(event)?,
         };
         Ok(Encoded { event_type, event_version, payload })
+    }
+
+    /// Its name, and the version that this program writes.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        let (event_type, event_version) = match self {
+            Self::Member(event) => (event.name(), event.version()),
+            Self::Email(event) => (event.name(), event.version()),
+            Self::Room(event) => (event.name(), event.version()),
+            Self::ReadCursor(event) => (event.name(), event.version()),
+        };
+        Version { event_type, event_version }
     }
 
     /// Reads a stored event, whatever its version.
@@ -94,33 +111,62 @@ impl Event {
     /// # Errors
     /// [`DecodeError`] if type or version are unknown or the payload does not fit.
     pub fn decode(recorded: &RecordedEvent) -> Result<Self, DecodeError> {
-        let refuse = |source| DecodeError {
+        Self::decode_by(UPCASTERS, recorded)
+    }
+
+    /// Reads a stored event with upcasters of one's own.
+    ///
+    /// # Errors
+    /// As [`Self::decode`].
+    pub fn decode_by(table: &[Upcaster], recorded: &RecordedEvent) -> Result<Self, DecodeError> {
+        let RecordedEvent { aggregate_type, event_type, event_version, payload, .. } = recorded;
+        parse(table, aggregate_type, event_type, event_version, payload).map_err(|source| DecodeError {
             position: recorded.position,
-            aggregate_type: recorded.aggregate_type.clone(),
-            event_type: recorded.event_type.clone(),
-            event_version: recorded.event_version.clone(),
+            aggregate_type: aggregate_type.clone(),
+            event_type: event_type.clone(),
+            event_version: event_version.clone(),
             source,
-        };
-        let json = upcast(&recorded.event_type, &recorded.event_version, &recorded.payload)
-            .ok_or_else(|| refuse(None))?;
-        let event = match recorded.aggregate_type.as_str() {
-            Member::TYPE => serde_json::from_str(json).map(Self::Member),
-            Email::TYPE => serde_json::from_str(json).map(Self::Email),
-            Room::TYPE => serde_json::from_str(json).map(Self::Room),
-            ReadCursor::TYPE => serde_json::from_str(json).map(Self::ReadCursor),
-            _ => return Err(refuse(None)),
-        };
-        event.map_err(|error| refuse(Some(error)))
+        })
+    }
+
+    /// Reads an event that is on its way into the log.
+    pub(crate) fn of_new(new: &NewEvent) -> Result<Self, DecodeError> {
+        let NewEvent { stream, event_type, event_version, payload, .. } = new;
+        parse(UPCASTERS, stream.aggregate_type, event_type, event_version, payload).map_err(|source| {
+            DecodeError {
+                position: 0,
+                aggregate_type: stream.aggregate_type.to_owned(),
+                event_type: (*event_type).to_owned(),
+                event_version: (*event_version).to_owned(),
+                source,
+            }
+        })
     }
 }
 
-/// Brings a payload of an older version to today's shape; `None` for a version nobody ever wrote. All events are in
-/// version 1 still, so the table is the identity; a new version adds an arm that rewrites the old JSON.
-fn upcast<'a>(_event_type: &str, event_version: &str, payload: &'a str) -> Option<&'a str> {
-    match event_version {
-        "1" => Some(payload),
-        _ => None,
+/// Reads a payload; the error is `None` if nobody ever wrote such an event.
+fn parse(
+    table: &[Upcaster],
+    aggregate_type: &str,
+    event_type: &str,
+    event_version: &str,
+    payload: &str,
+) -> Result<Event, Option<serde_json::Error>> {
+    let up = upcast(table, event_type, event_version, payload)?;
+    let json = &up.payload;
+    let event = match aggregate_type {
+        Member::TYPE => Event::Member(serde_json::from_str(json)?),
+        Email::TYPE => Event::Email(serde_json::from_str(json)?),
+        Room::TYPE => Event::Room(serde_json::from_str(json)?),
+        ReadCursor::TYPE => Event::ReadCursor(serde_json::from_str(json)?),
+        _ => return Err(None),
+    };
+    // What it was stored as must be what it is: a version that this program does not know may parse by accident.
+    let Version { event_type, event_version } = event.version();
+    if (event_type, event_version) != (up.event_type, up.event_version) {
+        return Err(None);
     }
+    Ok(event)
 }
 
 impl Envelope {

@@ -1,0 +1,156 @@
+//! Group commit: a batch is decided, appended at once, and only then answered. A lost race is run again.
+
+use super::{
+    CONFLICT_RETRIES,
+    decision::{Draft, Verdict, repeated_only, settle},
+    hydrate::{LoadError, load_failure},
+    shard::{Shard, Waiting},
+};
+use crate::{
+    error::{AppError, ErrorClass},
+    ports::{AppendError, StreamId},
+};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Instant,
+};
+
+/// A batch that another writer came before.
+struct Lost {
+    batch: Vec<Waiting>,
+    /// The streams it wanted to append to, with the sequences it thought they had.
+    bases: HashMap<StreamId, u64>,
+}
+
+impl Shard {
+    /// Executes a batch: answers everybody in it.
+    pub(super) async fn execute(&mut self, batch: Vec<Waiting>) {
+        // A stack, at most one deeper for each retry: what is on top goes first.
+        let mut todo = vec![(batch, 0)];
+        while let Some((batch, attempts)) = todo.pop() {
+            if batch.is_empty() {
+                continue;
+            }
+            let Some(lost) = self.attempt(batch, attempts == CONFLICT_RETRIES).await else { continue };
+            self.observer.conflicted();
+            if let Some((calm, contended)) = self.split(lost).await {
+                todo.push((contended, attempts + 1));
+                todo.push((calm, attempts + 1));
+            }
+        }
+    }
+
+    /// Splits a batch that lost a race into those whose aggregates nobody else has written to and the rest, so that a
+    /// room that is fought over holds up nobody else. The order within each aggregate is kept.
+    async fn split(&mut self, Lost { batch, bases }: Lost) -> Option<(Vec<Waiting>, Vec<Waiting>)> {
+        if let Err(error) = self.load_all(bases.keys().map(|stream| (*stream, None)).collect()).await {
+            self.fail(batch, || load_failure(&error));
+            return None;
+        }
+        let mut moved: HashSet<StreamId> = bases
+            .into_iter()
+            .filter(|(stream, base)| self.cache.get(stream).is_none_or(|cached| cached.sequence != *base))
+            .map(|(stream, _)| stream)
+            .collect();
+        // One that waits makes all behind it wait that share an aggregate with it.
+        Some(batch.into_iter().partition(|waiting| {
+            let steps = &waiting.intent.steps;
+            let calm = !steps.iter().any(|step| moved.contains(&step.stream));
+            if !calm {
+                moved.extend(steps.iter().map(|step| step.stream));
+            }
+            calm
+        }))
+    }
+
+    /// One try at a batch; gives it back if another writer was first and it is worth another try.
+    async fn attempt(&mut self, batch: Vec<Waiting>, last: bool) -> Option<Lost> {
+        let mut draft = Draft::default();
+        let found = match self.find_repeats(&batch).await {
+            Ok(found) => found,
+            Err(error) => {
+                let error = Arc::new(LoadError::from(error));
+                self.fail(batch, || load_failure(&error));
+                return None;
+            }
+        };
+        if let Err(error) = self.hydrate(&batch, &mut draft).await {
+            self.fail(batch, || load_failure(&error));
+            return None;
+        }
+        let mut verdicts = Vec::with_capacity(batch.len());
+        for waiting in &batch {
+            verdicts.push(self.decide(&waiting.intent, &found, &mut draft).await);
+        }
+        let snapshots = self.due_snapshots(&draft);
+        let events = std::mem::take(&mut draft.events);
+        let count = events.len();
+        let started = Instant::now();
+        let appended = if events.is_empty() {
+            Ok(None)
+        } else {
+            self.log.append(events, snapshots, self.clock.now()).await.map(Some)
+        };
+        match appended {
+            Ok(appended) => {
+                if let Some(appended) = appended {
+                    self.observer.committed(batch.len(), count, started.elapsed());
+                    self.position = self.position.max(appended.first_position + count as u64 - 1);
+                }
+                for stream in draft.dirty.into_keys() {
+                    self.touch(stream);
+                    if let Some(cached) = self.cache.get(&stream) {
+                        cached.checked = started;
+                    }
+                }
+                let first_position = appended.map_or(0, |a| a.first_position);
+                for (waiting, verdict) in batch.into_iter().zip(verdicts) {
+                    self.answer(waiting, settle(verdict, first_position, self.position));
+                }
+                None
+            }
+            Err(error) => {
+                for stream in draft.dirty.keys() {
+                    self.cache.remove(stream);
+                }
+                if matches!(error, AppendError::Conflict) && !last {
+                    return Some(Lost { batch, bases: draft.dirty });
+                }
+                self.fail_standing(batch, verdicts, error);
+                None
+            }
+        }
+    }
+
+    /// After a failed append: answers from earlier commits stand, everything else fails.
+    fn fail_standing(&self, batch: Vec<Waiting>, verdicts: Vec<Verdict>, error: AppendError) {
+        let (detail, source) = match error {
+            AppendError::Conflict => (None, String::new()),
+            AppendError::Unavailable(source) => {
+                let source = source.to_string();
+                tracing::error!(error = source, commands = batch.len(), "the event log took no events");
+                (Some("the event log takes no events now"), source)
+            }
+            AppendError::Unknown(source) => {
+                let source = source.to_string();
+                tracing::error!(error = source, commands = batch.len(), "an append has no known outcome");
+                (
+                    Some("it is not known whether this was done; try again with the same idempotency key"),
+                    source,
+                )
+            }
+        };
+        for (waiting, verdict) in batch.into_iter().zip(verdicts) {
+            let answer = verdict.ok().and_then(repeated_only).ok_or_else(|| match detail {
+                Some(detail) => AppError::unavailable(detail, source.clone()),
+                None => AppError::new(
+                    ErrorClass::Conflict,
+                    "concurrent_change",
+                    "others changed this at the same time, again and again; try once more",
+                ),
+            });
+            self.answer(waiting, answer);
+        }
+    }
+}
