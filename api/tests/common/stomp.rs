@@ -173,6 +173,11 @@ impl Stomp {
         }
     }
 
+    /// What has come already and nobody took, oldest first.
+    pub fn heard_already(&mut self) -> Option<Heard> {
+        self.heard.pop_front()
+    }
+
     fn decode(&mut self, mut bytes: &[u8]) {
         while let Some(item) = self.decoder.decode(&mut bytes).expect("the server speaks STOMP") {
             // The version of what follows is known only to whoever takes the CONNECTED, but so is its shape: nothing

@@ -6,4 +6,5 @@ mod common;
 mod endings;
 mod frames;
 mod negotiation;
+mod resume;
 mod smoke;
