@@ -1,0 +1,10 @@
+//! Black-box tests of what is pushed, and of what must survive.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod endings;
+mod frames;
+mod negotiation;
+mod resume;
+mod smoke;
