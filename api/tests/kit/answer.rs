@@ -88,7 +88,9 @@ impl Answer {
         self.has_general_headers(place);
         if status == 204 {
             assert!(self.bytes.is_empty(), "{place}: {self}: 204 with a body");
-        } else if self.header("Content-Type") == Some("application/json") && !self.request.starts_with("HEAD ") {
+        } else if self.header("Content-Type") == Some("application/json")
+            && !self.request.starts_with("HEAD ")
+        {
             assert!(!self.json.is_null(), "{place}: {self}: not JSON");
         }
         self
