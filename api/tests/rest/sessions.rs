@@ -75,19 +75,25 @@ async fn of_many_refreshes_with_one_token_at_once_at_most_one_succeeds() {
 async fn no_refresh_token_is_made_up() {
     let (_server, api) = start().await;
     let ada = api.user("Ada").await;
-    let mut changed = ada.refresh.clone().into_bytes();
-    let last = changed.last_mut().unwrap();
-    *last = if *last == b'a' { b'b' } else { b'a' };
+    let changed = |place: usize| {
+        let mut bytes = ada.refresh.clone().into_bytes();
+        bytes[place] = if bytes[place] == b'a' { b'b' } else { b'a' };
+        String::from_utf8(bytes).unwrap()
+    };
     for token in ["x", "00000000-0000-0000-0000-000000000000", "%00", "' OR 1=1 --", &ada.token] {
         // An access token may be longer than any refresh token.
         let answer = api.refresh(token).send().await;
         assert!(matches!(answer.status, 400 | 401), "{answer}");
     }
-    is_over(&api, std::str::from_utf8(&changed).unwrap()).await;
+    is_over(&api, &changed(8)).await;
+    is_over(&api, &ada.refresh.to_uppercase()).await;
     let missing = api.post("/auth/refresh", json!({})).problem(400, "invalid_request").await;
     assert_eq!(missing.wrong_fields(), ["refresh_token"]);
     // None of this has cost the real one anything.
-    api.refresh(&ada.refresh).ok(200).await;
+    let pair = api.refresh(&ada.refresh).ok(200).await;
+    // One that begins as a real one does can only come from a copy of it.
+    is_over(&api, &changed(ada.refresh.len() - 3)).await;
+    is_over(&api, pair.str("refresh_token")).await;
 }
 
 #[tokio::test]
@@ -141,11 +147,22 @@ async fn guessing_at_an_account_is_limited() {
     let (_server, api) = start().await;
     let ada = api.user("Ada").await;
     let grace = api.user("Grace").await;
-    let wait = guess_until_limited(&api, &ada.email).await;
-    assert!(wait <= Duration::from_secs(3600), "{wait:?}: anybody could lock anybody out");
     // The right password does not get through, or guessing would go on; nor does another spelling of the address.
-    api.log_in(&ada.email, &ada.password).problem(429, "too_many_attempts").await;
-    api.log_in(&ada.email.to_uppercase(), &ada.password).problem(429, "too_many_attempts").await;
+    for email in [ada.email.clone(), ada.email.to_uppercase()] {
+        let mut got_through = 0;
+        loop {
+            let wait = guess_until_limited(&api, &email).await;
+            assert!(wait <= Duration::from_secs(3600), "{wait:?}: anybody could lock anybody out");
+            let answer = api.log_in(&email, &ada.password).send().await;
+            if answer.status != 200 {
+                answer.problem(429, "too_many_attempts");
+                break;
+            }
+            // The first wait is a second, and may be over on a machine as busy as this one; not each time.
+            got_through += 1;
+            assert!(got_through < 4, "{email}: the right password is not limited");
+        }
+    }
     // Nobody else is hit by that, and who is logged in stays so.
     api.log_in(&grace.email, &grace.password).ok(200).await;
     api.refresh(&ada.refresh).ok(200).await;
