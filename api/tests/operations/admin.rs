@@ -35,7 +35,6 @@ async fn the_role_is_given_and_taken_on_the_command_line() {
     assert!(granted.contains(&ada.id) && granted.contains("admin"), "{granted}");
     // The running service knows at the next token; the one that is out says what it said.
     ada.get("/admin/projections").problem(403, "not_an_admin").await;
-    assert_eq!(ada.get("/members/me").ok(200).await["role"], "admin");
     let pair = api.refresh(&ada.refresh).ok(200).await;
     api.get("/admin/projections").bearer(pair.str("access_token")).ok(200).await;
     let pair = api.log_in(&ada.email, &ada.password).ok(200).await;
@@ -44,7 +43,6 @@ async fn the_role_is_given_and_taken_on_the_command_line() {
     succeed(&app, &["members", "revoke-admin", &ada.email]).await;
     let pair = api.refresh(pair.str("refresh_token")).ok(200).await;
     api.get("/admin/projections").bearer(pair.str("access_token")).problem(403, "not_an_admin").await;
-    assert_eq!(ada.get("/members/me").ok(200).await["role"], "member");
     for nobody in ["nobody@example.org", "no address", ""] {
         let refused = app.cli(&["members", "grant-admin", nobody]).await;
         assert!(!refused.status.success() && !refused.stderr.is_empty(), "{refused:?}");

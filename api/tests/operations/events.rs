@@ -98,6 +98,16 @@ async fn an_unsound_log_is_found_and_nothing_is_touched() {
     app.stop().await;
     let path = app.data().join("events.db");
     let database = rusqlite::Connection::open(&path).unwrap();
+    let sql = "SELECT name FROM sqlite_schema WHERE type = 'trigger'";
+    let mut named = database.prepare(sql).unwrap();
+    let triggers: Vec<String> = named.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    drop(named);
+    // The file does not let go of an event by itself.
+    assert!(database.execute("DELETE FROM events WHERE position = 10", []).is_err());
+    assert!(database.execute("UPDATE events SET payload = '{}' WHERE position = 10", []).is_err());
+    for trigger in triggers {
+        database.execute(&format!("DROP TRIGGER {trigger}"), []).unwrap();
+    }
     let removed = database.execute("DELETE FROM events WHERE position = 10", []).unwrap();
     assert_eq!(removed, 1);
     // Without its write-ahead log, the file is all there is.
