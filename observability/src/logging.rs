@@ -1,9 +1,12 @@
 //! Logs: bunyan JSON lines for machines, plain lines for people.
 
 use std::io::IsTerminal;
-use tracing::subscriber::set_global_default;
+use tracing::{Event, Subscriber, subscriber::set_global_default};
 use tracing_bunyan_formatter::{BunyanFormattingLayer, JsonStorageLayer};
-use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, layer::SubscriberExt};
+use tracing_subscriber::{
+    EnvFilter, Layer, Registry, fmt,
+    layer::{Context, SubscriberExt},
+};
 
 /// What is logged unless asked otherwise: our own INFO, what others warn of.
 const DEFAULT_FILTER: &str = "warn,verbatim=info,verbatim_api=info,verbatim_application=info,\
@@ -26,6 +29,17 @@ impl Format {
     }
 }
 
+/// Passes events on to a layer, and keeps the begin and end of spans from it: the bunyan formatter writes a line for each,
+/// so that every request would stand in the log three times, once before its route is known. The fields of spans are in
+/// the lines of their events all the same, by way of [`JsonStorageLayer`].
+struct EventsOnly<L>(L);
+
+impl<S: Subscriber, L: Layer<S>> Layer<S> for EventsOnly<L> {
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        self.0.on_event(event, context);
+    }
+}
+
 /// Logging can't be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum LoggingError {
@@ -45,7 +59,7 @@ pub fn init(name: &str, filter: Option<&str>, format: Format) -> Result<(), Logg
     let filter = EnvFilter::builder().parse(filter.unwrap_or(DEFAULT_FILTER))?;
     match format {
         Format::Bunyan => {
-            let lines = BunyanFormattingLayer::new(name.to_owned(), std::io::stderr);
+            let lines = EventsOnly(BunyanFormattingLayer::new(name.to_owned(), std::io::stderr));
             set_global_default(Registry::default().with(filter).with(JsonStorageLayer).with(lines))?;
         }
         Format::Readable => {

@@ -7,7 +7,7 @@ use crate::{
 use clap::Args;
 use serde::Deserialize;
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read},
     path::PathBuf,
     process::ExitCode,
     sync::Arc,
@@ -19,7 +19,7 @@ use verbatim_application::commands::{ImportOutcome, ImportedMessage, Importer};
 /// Lines that are worked on at once. Large enough to fill the batches of the command bus.
 const CHUNK: usize = 4_096;
 /// Longest line, in bytes.
-const LINE_MAX: usize = 256 * 1024;
+const LINE_MAX: u64 = 256 * 1024;
 /// Lines that are refused and named one by one; further ones are only counted.
 const NAMED_MAX: u64 = 100;
 /// How long the read models may take to follow, once everything is in the log.
@@ -105,6 +105,18 @@ pub(super) async fn run(config: &Config, arguments: &Arguments) -> Result<ExitCo
     Ok(if refused == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// Reads a line into `text`: how many bytes it has in the file, 0 at its end, and whether `text` has all of it. Of one
+/// that is longer than [`LINE_MAX`], the rest is passed over.
+fn next_line(reader: &mut impl BufRead, text: &mut Vec<u8>) -> std::io::Result<(u64, bool)> {
+    text.clear();
+    let mut count = reader.by_ref().take(LINE_MAX).read_until(b'\n', text)? as u64;
+    if count < LINE_MAX || text.last() == Some(&b'\n') {
+        return Ok((count, true));
+    }
+    count += reader.skip_until(b'\n')? as u64;
+    Ok((count, false))
+}
+
 async fn import(
     node: &Node,
     file: std::fs::File,
@@ -114,19 +126,18 @@ async fn import(
     let mut importer = Importer::new(Arc::clone(&node.app));
     let mut reader = BufReader::with_capacity(1 << 20, file);
     let mut tally = Tally::default();
-    let (mut number, mut read, mut text) = (0_u64, 0_u64, Vec::new());
+    let (mut number, mut read, mut text) = (0, 0, Vec::new());
     let mut chunk: Vec<(u64, ImportedMessage)> = Vec::with_capacity(CHUNK);
     loop {
-        text.clear();
-        let count = std::io::Read::take(&mut reader, LINE_MAX as u64)
-            .read_until(b'\n', &mut text)
+        let (count, whole) = next_line(&mut reader, &mut text)
             .map_err(Failure::while_trying(format!("{path} can't be read on after line {number}")))?;
         if count > 0 {
             number += 1;
-            read += count as u64;
-            if count == LINE_MAX && text.last() != Some(&b'\n') {
-                return Err(Failure::Unsound(format!("line {number} is longer than {LINE_MAX} bytes")));
-            }
+            read += count;
+        }
+        if count > 0 && !whole {
+            tally.refuse(number, &format!("is longer than {LINE_MAX} bytes"));
+        } else if count > 0 {
             match std::str::from_utf8(&text).map(str::trim) {
                 Ok("") => {}
                 Ok(line) => match parse(line) {
@@ -155,5 +166,26 @@ async fn import(
         if count == 0 {
             return Ok(tally);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_line_costs_itself_and_no_other() {
+        let long = "x".repeat(usize::try_from(LINE_MAX).unwrap());
+        let text = format!("one\n{long}\n\n{long}{long}\ntwo");
+        let (mut reader, mut line, mut found) = (BufReader::new(text.as_bytes()), Vec::new(), Vec::new());
+        loop {
+            match next_line(&mut reader, &mut line).unwrap() {
+                (0, _) => break,
+                (count, whole) => found.push((count, whole)),
+            }
+        }
+        let long = LINE_MAX + 1;
+        assert_eq!(found, [(4, true), (long, false), (1, true), (LINE_MAX + long, false), (3, true)]);
+        assert_eq!(found.iter().map(|line| line.0).sum::<u64>(), text.len() as u64);
     }
 }
