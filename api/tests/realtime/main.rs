@@ -3,8 +3,12 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod acks;
+mod changes;
 mod endings;
 mod frames;
 mod negotiation;
 mod resume;
 mod smoke;
+mod streams;
+mod unread;
