@@ -100,8 +100,12 @@ impl Hub {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn next_id(&self) -> u64 {
+        self.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+
     fn subscription(self: &Arc<Self>, target: Target) -> Subscription {
-        Subscription { hub: Arc::downgrade(self), id: self.next_id.fetch_add(1, Ordering::Relaxed), target }
+        Subscription { hub: Arc::downgrade(self), id: self.next_id(), target }
     }
 
     /// Listens to a room: from now on, everything projected there is queued in `outbox`. The caller checks membership
@@ -150,35 +154,46 @@ impl Hub {
     ) -> Result<Subscription, AppError> {
         let subscription = self.subscription(Target::Member(member));
         let subscriber = Subscriber { id: subscription.id, member, slot, outbox };
-        let first = {
+        let load = {
             let mut state = self.state();
-            let first = !state.online.contains_key(&member);
-            let online = state.online.entry(member).or_insert_with(|| Online::new(member));
+            let load = (!state.online.contains_key(&member)).then(|| self.next_id());
+            let online =
+                state.online.entry(member).or_insert_with(|| Online::new(member, load.unwrap_or_default()));
             online.greet(&encoding, &subscriber);
             online.listeners.add(&encoding, subscriber);
-            if first {
+            if load.is_some() {
                 state.loading.insert(member);
             }
             self.observer.listening(state.rooms.len(), state.online.len());
-            first
+            load
         };
-        if first {
-            self.load_counts(member).await?;
+        if let Some(load) = load {
+            // A task of its own: others wait for these counts too, also if this caller goes away.
+            let hub = self.clone();
+            tokio::spawn(async move { hub.load_counts(member, load).await })
+                .await
+                .map_err(AppError::internal)??;
         }
         Ok(subscription)
     }
 
-    async fn load_counts(&self, member: MemberId) -> Result<(), AppError> {
-        let snapshot = match self.unread.unread(member).await {
+    async fn load_counts(&self, member: MemberId, load: u64) -> Result<(), AppError> {
+        let read = self.unread.unread(member).await;
+        let mut state = self.state();
+        let awaited = state.online.get(&member).is_some_and(|online| online.load == load);
+        let snapshot = match read {
             Ok(snapshot) => snapshot,
             Err(error) => {
                 // Others may be waiting for the same counts: they can't be served either, and come back.
-                let mut state = self.state();
-                state.cut_off(member);
+                if awaited {
+                    state.cut_off(member);
+                }
                 return Err(error.into());
             }
         };
-        let mut state = self.state();
+        if !awaited {
+            return Ok(());
+        }
         state.loading.remove(&member);
         let Some(online) = state.online.get_mut(&member) else { return Ok(()) };
         let rooms = online.loaded(snapshot);
@@ -328,13 +343,16 @@ impl Hub {
             self.fill(room, from, None).await;
         }
         for member in members {
+            let load = self.next_id();
             {
                 let mut state = self.state();
                 let Some(online) = state.online.get_mut(&member) else { continue };
-                online.counts = Counts::Loading(Vec::new());
+                for room in online.reload(load) {
+                    state.unwatch(room, member);
+                }
                 state.loading.insert(member);
             }
-            if let Err(error) = self.load_counts(member).await {
+            if let Err(error) = self.load_counts(member, load).await {
                 tracing::error!(%member, %error, "unread counts can't be read again; their listeners are cut off");
             }
         }

@@ -103,11 +103,13 @@ impl Session {
                         chunk.push_str(&text);
                     }
                 }
-                self.take(usize::MAX, true, chunk);
                 self.resume = match page.last() {
                     Some(newest) if page.len() == PAGE_MAX => Some((room, newest.seq)),
                     _ => None,
                 };
+                // As long as there is more to read, history has what came meanwhile; at its end, what came after that is
+                // new.
+                self.take(usize::MAX, self.resume.is_some(), chunk);
             }
             Err(error) => self.end("failed", &error.into(), chunk),
         }
@@ -168,7 +170,8 @@ impl Realtime {
             heartbeat,
             greeting: Some(greeting),
             resume,
-            resumed_to: 0,
+            // The client has all of this, whether the hub has seen it yet or not.
+            resumed_to: resume.map_or(0, |(_, after)| after),
             reason: "client_gone",
             over: false,
             _subscription: subscription,

@@ -31,6 +31,9 @@ use verbatim_application::{
 
 /// Commands of one session that may be under way. While so many are, nothing more is read from it.
 const IN_FLIGHT_MAX: usize = 512;
+/// WebSocket messages that may wait to be written before nothing more is read: who does not take the answers can't go
+/// on asking.
+const WAITING_MAX: usize = 1_024;
 /// How long a client may take to send CONNECT.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// How long a session that is over may take to be written out, and its client to close.
@@ -42,7 +45,7 @@ const STALL_LIMIT: Duration = Duration::from_secs(60);
 /// Items taken from the queue at once.
 const ITEMS_AT_ONCE: usize = 128;
 /// When nothing is due, the timer looks again after this.
-const IDLE_LOOK: Duration = Duration::from_secs(600);
+const IDLE_LOOK: Duration = STALL_LIMIT;
 
 /// What became of something that was under way.
 pub(super) enum Finished {
@@ -151,7 +154,7 @@ impl Connection {
             if matches!(self.phase, Phase::Open)
                 && self.flushing.is_none()
                 && self.out.is_empty()
-                && let Some(resume) = self.slots.resumes.front().copied()
+                && let Some(resume) = self.slots.due()
             {
                 self.resume(resume).await;
             }
@@ -174,12 +177,17 @@ impl Connection {
         }
     }
 
+    /// Whether more may be read from the client now.
+    fn reads(&self) -> bool {
+        self.in_flight.len() < IN_FLIGHT_MAX && self.out.len() < WAITING_MAX
+    }
+
     async fn wake(&mut self) -> Wake {
         let open = matches!(self.phase, Phase::Open);
         let closing = matches!(self.phase, Phase::Closing { .. });
         let flushing = self.flushing.is_some();
         // While a session drains, its client may still close, but what it sends is not read.
-        let reading = closing || (open && self.in_flight.len() < IN_FLIGHT_MAX);
+        let reading = closing || (open && self.reads());
         let socket = &mut self.socket;
         let io = poll_fn(|cx| {
             if flushing {
@@ -434,6 +442,12 @@ impl Connection {
             Ok(page) => page,
             Err(error) => {
                 self.slots.resumes.pop_front();
+                // Where an ERROR does not end the session (1.0), the subscription at least does: it would have a gap.
+                if let Some(slot) = self.slots.get(resume.slot) {
+                    let key = slot.key.clone();
+                    self.protocol.end_subscription(&key);
+                    self.slots.close(resume.slot);
+                }
                 return self.refuse(&error.into(), None);
             }
         };
@@ -444,26 +458,26 @@ impl Connection {
                 self.deliver(Item { payload, subscription: resume.slot, seq: 0, last: false });
             }
         }
-        // Live messages that came meanwhile stand in history too, and are dropped as long as it is being read.
-        self.take_items(usize::MAX);
-        let complete = page.len() < PAGE_MAX;
-        match (self.slots.get(resume.slot), page.last()) {
-            (Some(_), Some(newest)) if !complete => {
-                if let Some(front) = self.slots.resumes.front_mut() {
-                    front.after = newest.seq;
-                }
-            }
-            (slot, _) => {
-                if let Some(slot) = slot {
-                    slot.resuming = false;
-                }
-                self.slots.resumes.pop_front();
+        let more = page.last().filter(|_| page.len() == PAGE_MAX && self.slots.get(resume.slot).is_some());
+        if let (Some(newest), Some(front)) = (more, self.slots.resumes.front_mut()) {
+            front.after = newest.seq;
+        } else {
+            self.slots.resumes.pop_front();
+            if let Some(slot) = self.slots.get(resume.slot) {
+                slot.resuming = false;
             }
         }
+        // Live messages that came meanwhile. As long as there is more to read, history has them, and they are dropped.
+        // Once it is read to its end, those that came after that are sent: they are known by their numbers.
+        self.take_items(usize::MAX);
     }
 
     fn look_at_the_clock(&mut self) {
         let now = Instant::now();
+        if !self.reads() {
+            // Its heart-beats may well have come: it is us who do not look.
+            self.last_received = now;
+        }
         let due = |since: Instant, after: Option<Duration>| after.is_some_and(|after| now >= since + after);
         match &mut self.phase {
             Phase::Closing { deadline } if now >= *deadline => {

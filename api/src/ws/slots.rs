@@ -59,7 +59,8 @@ impl Slots {
         let slot = Slot {
             key,
             encoding,
-            resumed_to: 0,
+            // The client has all of this, whether the hub has seen it yet or not.
+            resumed_to: resume.map_or(0, |(_, after)| after),
             resuming: resume.is_some(),
             held: VecDeque::new(),
             _subscription: subscription,
@@ -68,6 +69,15 @@ impl Slots {
         if let Some((room, after)) = resume {
             self.resumes.push_back(Resume { slot: number, room, after });
         }
+    }
+
+    /// The next part of history to read, which is then the first of `resumes`. A subscription whose client is to
+    /// acknowledge first is passed over.
+    pub(super) fn due(&mut self) -> Option<Resume> {
+        let may = |resume: &Resume| self.by_number.get(&resume.slot).is_none_or(|slot| slot.held.is_empty());
+        let at = self.resumes.iter().position(may)?;
+        self.resumes.rotate_left(at);
+        self.resumes.front().copied()
     }
 
     pub(super) fn get(&mut self, number: u32) -> Option<&mut Slot> {
