@@ -69,17 +69,19 @@ impl Session {
 
     async fn wait(&mut self, chunk: &mut String) {
         tokio::select! {
-            more = self.inbox.ready() => {
-                self.over = !more;
-                self.take(ITEMS_AT_ONCE, false, chunk);
+            // In this order: the hub lets go of a queue that has overflowed, and then it looks as if all were over.
+            biased;
+            () = self.realtime.stop.cancelled() => {
+                let text = "the service is stopping; connect again and resume with Last-Event-ID";
+                self.end("server_stopping", &AppError::new(ErrorClass::Unavailable, "stopping", text), chunk);
             }
             () = self.overflow.happened() => {
                 let text = "this client reads too slowly; connect again and resume with Last-Event-ID";
                 self.end("slow_client", &AppError::new(ErrorClass::Overloaded, "slow_client", text), chunk);
             }
-            () = self.realtime.stop.cancelled() => {
-                let text = "the service is stopping; connect again and resume with Last-Event-ID";
-                self.end("server_stopping", &AppError::new(ErrorClass::Unavailable, "stopping", text), chunk);
+            more = self.inbox.ready() => {
+                self.over = !more;
+                self.take(ITEMS_AT_ONCE, false, chunk);
             }
             _ = self.heartbeat.tick() => chunk.push_str(": heartbeat\n\n"),
         }

@@ -12,6 +12,7 @@ mod endings;
 mod frames;
 mod negotiation;
 mod resume;
+mod slow;
 mod smoke;
 mod stop;
 mod streams;
