@@ -127,8 +127,8 @@ pub(crate) async fn advance(db: &DatabaseTransaction, guard: Guard, step: Step<'
 }
 
 /// Writes down why a version does not go on.
-pub(crate) async fn record_error<C: ConnectionTrait>(
-    db: &C,
+pub(crate) async fn record_error(
+    db: &DatabaseTransaction,
     name: &str,
     version: i32,
     error: &str,

@@ -147,7 +147,11 @@ impl ReadModels {
                 tracing::info!(?names, "the read models are filled anew");
                 return self.shared.gate.open(&names);
             };
-            tracing::error!(error = chain(&error), "the read models could not be filled anew; trying again");
+            let text = chain(&error);
+            tracing::error!(error = text, "the read models could not be filled anew; trying again");
+            if let Err(error) = admin.note_error(&names, &text).await {
+                tracing::warn!(error = chain(&error), "nor could that be written down");
+            }
             if shutdown.run_until_cancelled(tokio::time::sleep(backoff.next())).await.is_none() {
                 return;
             }

@@ -235,9 +235,11 @@ impl Runner {
     /// An event that can't be read is never skipped: all stop there, and say so.
     async fn stop_at(&self, group: &Group, error: DecodeError) -> Result<Outcome, RunError> {
         let text = chain(&error);
+        let db = self.shared.db.begin_write().await?;
         for target in &group.targets {
-            meta::record_error(&self.shared.db.writer, target.name(), target.version, &text).await?;
+            meta::record_error(&db, target.name(), target.version, &text).await?;
         }
+        db.commit().await?;
         Err(error.into())
     }
 }

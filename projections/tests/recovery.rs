@@ -9,6 +9,7 @@ use common::{
     tables,
     world::{Act, World},
 };
+use std::sync::Arc;
 use verbatim_application::ports::{Range, ReadError};
 
 #[tokio::test]

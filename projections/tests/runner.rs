@@ -4,9 +4,7 @@
 mod common;
 
 use common::{
-    Bench, Errors, LIMIT, Running, assert_verified, at, eventually,
-    log::MemoryLog,
-    tables, talk, told,
+    Bench, Errors, LIMIT, Running, assert_verified, at, eventually, tables, talk, told,
     world::{Act, World},
 };
 use std::{

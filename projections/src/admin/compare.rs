@@ -42,14 +42,14 @@ enum Cell {
 }
 
 impl Cell {
-    fn read(row: &QueryResult, name: &str, kind: Kind) -> Result<Self, DbErr> {
+    fn read(row: &QueryResult, index: usize, kind: Kind) -> Result<Self, DbErr> {
         Ok(match kind {
-            Kind::Number => row.try_get::<Option<i64>>("", name)?.map_or(Self::Null, Self::Number),
+            Kind::Number => row.try_get_by_index::<Option<i64>>(index)?.map_or(Self::Null, Self::Number),
             Kind::Flag => {
-                row.try_get::<Option<bool>>("", name)?.map_or(Self::Null, |is| Self::Number(is.into()))
+                row.try_get_by_index::<Option<bool>>(index)?.map_or(Self::Null, |is| Self::Number(is.into()))
             }
             Kind::Id | Kind::Word | Kind::Line(_) | Kind::Body | Kind::Moment => {
-                row.try_get::<Option<String>>("", name)?.map_or(Self::Null, Self::Text)
+                row.try_get_by_index::<Option<String>>(index)?.map_or(Self::Null, Self::Text)
             }
         })
     }
@@ -73,13 +73,15 @@ impl fmt::Display for Cell {
     }
 }
 
+type Row = Vec<Cell>;
+
 /// One version of a table, read along its primary key.
 struct Rows<'a, C> {
     db: &'a C,
     table: &'a Table,
     version: i32,
-    page: std::vec::IntoIter<Vec<Cell>>,
-    last_key: Option<Vec<Cell>>,
+    page: std::vec::IntoIter<Row>,
+    last_key: Option<Row>,
     ended: bool,
 }
 
@@ -88,21 +90,26 @@ impl<'a, C: ConnectionTrait> Rows<'a, C> {
         Self { db, table, version, page: Vec::new().into_iter(), last_key: None, ended: false }
     }
 
-    async fn next(&mut self) -> Result<Option<Vec<Cell>>, DbErr> {
-        if self.page.as_slice().is_empty() && !self.ended {
+    fn peek(&self) -> Option<&Row> {
+        self.page.as_slice().first()
+    }
+
+    /// Reads on if there is nothing left to peek at.
+    async fn fill(&mut self) -> Result<(), DbErr> {
+        if self.peek().is_none() && !self.ended {
             let page = self.read().await?;
             self.ended = page.len() < ROWS;
             self.last_key = page.last().map(|row| key(self.table, row));
             self.page = page.into_iter();
         }
-        Ok(self.page.next())
+        Ok(())
     }
 
-    async fn read(&self) -> Result<Vec<Vec<Cell>>, DbErr> {
+    async fn read(&self) -> Result<Vec<Row>, DbErr> {
         let columns: Vec<&str> = self.table.columns.iter().map(|column| column.name).collect();
         let order = self.table.primary_key.join(", ");
-        let mut sql =
-            format!("SELECT {} FROM {}", columns.join(", "), physical(self.table.name, self.version));
+        let table = physical(self.table.name, self.version);
+        let mut sql = format!("SELECT {} FROM {table}", columns.join(", "));
         let mut values = Vec::new();
         if let Some(key) = &self.last_key {
             let marks = vec!["?"; key.len()].join(", ");
@@ -111,14 +118,15 @@ impl<'a, C: ConnectionTrait> Rows<'a, C> {
         }
         sql.push_str(&format!(" ORDER BY {order} LIMIT {ROWS}"));
         let read = |row: &QueryResult| {
-            self.table.columns.iter().map(|column| Cell::read(row, column.name, column.kind)).collect()
+            let columns = self.table.columns.iter().enumerate();
+            columns.map(|(index, column)| Cell::read(row, index, column.kind)).collect()
         };
         bulk::query(self.db, sql, values).await?.iter().map(read).collect()
     }
 }
 
 /// The primary key of a row.
-fn key(table: &Table, row: &[Cell]) -> Vec<Cell> {
+fn key(table: &Table, row: &[Cell]) -> Row {
     let of = |name: &&str| {
         let index = table.columns.iter().position(|column| column.name == *name);
         index.and_then(|index| row.get(index)).cloned().unwrap_or(Cell::Null)
@@ -142,16 +150,20 @@ pub(super) async fn compare<E: ConnectionTrait, F: ConnectionTrait>(
 ) -> Result<u64, DbErr> {
     let mut expected = Rows::new(expected, table, expected_version);
     let mut found = Rows::new(found, table, found_version);
-    let (mut left, mut right) = (expected.next().await?, found.next().await?);
     let (mut differences, mut rows) = (0, 0);
-    while left.is_some() || right.is_some() {
-        let order = match (&left, &right) {
-            (Some(left), Some(right)) => key(table, left).cmp(&key(table, right)),
+    loop {
+        if expected.peek().is_none() || found.peek().is_none() {
+            tokio::try_join!(expected.fill(), found.fill())?;
+        }
+        let order = match (expected.peek(), found.peek()) {
+            (None, None) => break,
+            (Some(should), Some(is)) if should == is => Ordering::Equal,
+            (Some(should), Some(is)) => key(table, should).cmp(&key(table, is)),
             (Some(_), None) => Ordering::Less,
-            (None, _) => Ordering::Greater,
+            (None, Some(_)) => Ordering::Greater,
         };
-        let should = if order.is_le() { left.take() } else { None };
-        let is = if order.is_ge() { right.take() } else { None };
+        let should = if order.is_le() { expected.page.next() } else { None };
+        let is = if order.is_ge() { found.page.next() } else { None };
         if should != is {
             let row = should.as_ref().or(is.as_ref()).map(|row| key(table, row)).unwrap_or_default();
             let columns = || table.columns.iter().map(|column| column.name);
@@ -167,12 +179,6 @@ pub(super) async fn compare<E: ConnectionTrait, F: ConnectionTrait>(
         rows += 1;
         if rows == ROWS as u64 {
             on_rows(std::mem::take(&mut rows));
-        }
-        if order.is_le() {
-            left = expected.next().await?;
-        }
-        if order.is_ge() {
-            right = found.next().await?;
         }
     }
     on_rows(rows);

@@ -17,10 +17,10 @@ pub(super) const FILL_BATCH: usize = READ_BATCH_MAX;
 /// How often a transaction that failed is tried again before the operation gives up.
 const ATTEMPTS: u32 = 8;
 /// Between two transactions the database is left to others for this part of the time the last one took: a writer in
-/// another process polls for its turn, and would hardly ever find one.
+/// another process looks for its turn every millisecond, and would hardly ever find one.
 const PAUSE_PART: u32 = 16;
 /// The shortest and the longest such pause.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(20));
+const PAUSE: (Duration, Duration) = (Duration::from_millis(3), Duration::from_millis(20));
 
 /// What a transaction of the filling led to.
 enum Filled {

@@ -45,6 +45,20 @@ impl Admin {
         Ok(db.commit().await?)
     }
 
+    /// Writes down why the live versions of these projections do not go on.
+    pub(crate) async fn note_error(
+        &self,
+        names: &[&'static str],
+        error: &str,
+    ) -> Result<(), ProjectionError> {
+        let db = self.shared.db.begin_write().await?;
+        for name in names {
+            let version = meta::load_one(&db, name).await?.active_version;
+            meta::record_error(&db, name, version, error).await?;
+        }
+        Ok(db.commit().await?)
+    }
+
     async fn rebuild_all<S: AsRef<str>>(
         &self,
         names: &[S],
