@@ -126,7 +126,7 @@ impl Connection {
         }
     }
 
-    fn caller(&self) -> Result<Caller, AppError> {
+    pub(super) fn caller(&self) -> Result<Caller, AppError> {
         self.caller.ok_or_else(|| AppError::unauthenticated("not_connected", "CONNECT comes first"))
     }
 
