@@ -8,7 +8,10 @@ mod common;
 use common::{Bench, FixedClock, Running, at, log::MemoryLog, log::record};
 use std::{sync::Arc, time::Instant};
 use uuid::Uuid;
-use verbatim_application::{codec::Event, ports::RecordedEvent};
+use verbatim_application::{
+    codec::Event,
+    ports::{Range, RecordedEvent},
+};
 use verbatim_domain::{
     MemberId, MessageId, RoomId,
     member::MemberEvent,
@@ -97,9 +100,26 @@ fn history(events: usize, rooms: usize) -> Vec<RecordedEvent> {
     all.into_iter().zip(1..).map(|(event, position)| record(event, position)).collect()
 }
 
-fn report(what: &str, events: u64, started: Instant) {
-    let seconds = started.elapsed().as_secs_f64();
-    println!("{what}: {events} events in {seconds:.2} s, {:.0} events/s", events as f64 / seconds);
+/// Processor time of this process so far, in seconds: what a loaded machine does not blur. Linux; elsewhere 0.
+fn cpu() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let ticks: u64 = stat.split(' ').skip(13).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+    ticks as f64 / 100.0
+}
+
+/// A stretch of the benchmark.
+struct Stretch(Instant, f64);
+
+impl Stretch {
+    fn begin() -> Self {
+        Self(Instant::now(), cpu())
+    }
+
+    fn end(&self, what: &str, events: u64) {
+        let (seconds, cpu) = (self.0.elapsed().as_secs_f64(), cpu() - self.1);
+        let rate = events as f64 / seconds;
+        println!("{what}: {events} events in {seconds:.2} s ({cpu:.2} s of processor), {rate:.0} events/s");
+    }
 }
 
 /// From an event being in the log to it being in the read models.
@@ -125,6 +145,23 @@ async fn latency(what: &str, bench: &Bench, running: &Running, times: usize) {
     );
 }
 
+/// What a page of 50 costs, by how deep in a room's history it is.
+async fn depth(running: &Running) {
+    let room = running.models.rooms().discover(None, 1).await.unwrap().items.remove(0);
+    for seq in [1_000, room.last_seq / 2, room.last_seq] {
+        let mut took = Vec::new();
+        for n in 0..2_000 {
+            let started = Instant::now();
+            let range = Range::Before(seq.saturating_sub(n % 100));
+            let page = running.models.history().messages(room.room_id, range, 50).await.unwrap();
+            took.push(started.elapsed());
+            assert_eq!(page.len(), 50);
+        }
+        took.sort_unstable();
+        println!("page of 50 before message {seq} of {}: median {:?}", room.last_seq, took[1_000]);
+    }
+}
+
 fn main() {
     let (events, rooms) = (setting("EVENTS", 500_000), setting("ROOMS", 100));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
@@ -135,27 +172,31 @@ fn main() {
         let bench = Bench::over(log);
         let names = ["rooms", "message_history", "members", "unread"];
 
-        let started = Instant::now();
+        let stretch = Stretch::begin();
         let running = Running::new(bench.open().await);
         bench.settle(&running.models).await;
-        report("first fill by the live runner", bench.log.len(), started);
+        stretch.end("first fill by the live runner", bench.log.len());
 
         let admin = Admin::open(&bench.url(), bench.log.clone(), Arc::new(FixedClock)).await.unwrap();
-        let started = Instant::now();
+        let stretch = Stretch::begin();
         admin.rebuild(&names, &mut |_| {}).await.unwrap();
-        report("rebuild of all four beside it", bench.log.len(), started);
+        stretch.end("rebuild of all four beside it", bench.log.len());
+        if std::env::var("SHORT").is_ok() {
+            return;
+        }
         for name in names {
-            let started = Instant::now();
+            let stretch = Stretch::begin();
             admin.rebuild(&[name], &mut |_| {}).await.unwrap();
-            report(&format!("rebuild of {name}"), bench.log.len(), started);
+            stretch.end(&format!("rebuild of {name}"), bench.log.len());
         }
 
-        let started = Instant::now();
+        depth(&running).await;
+
+        let stretch = Stretch::begin();
         let verified = admin.verify(&names, &mut |_| {}, &mut |d| println!("{d}")).await.unwrap();
-        report(
+        stretch.end(
             &format!("verify ({} rows, {} differences)", verified.rows, verified.differences),
             bench.log.len(),
-            started,
         );
         let status: Vec<ProjectionStatus> = admin.status().await.unwrap();
         println!(

@@ -3,13 +3,19 @@
 use super::outbox::Payload;
 use crate::stomp::{Message, MessageTemplate, Version};
 use serde::Serialize;
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use verbatim_application::{
     push::{Change, Membership, Push},
     views::{MessageView, UnreadView},
 };
 use verbatim_domain::{MemberId, RoomId};
+
+/// Numbers what is told of typing.
+static TYPING: AtomicU64 = AtomicU64::new(1);
 
 /// How a subscriber wants its items.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -108,7 +114,11 @@ impl Body {
                     display_name: &'a str,
                 }
                 let what = Typing { room_id: push.room_id, member_id: *member_id, display_name };
-                Some(event("typing", 0, json("typing", &what)?))
+                let mut body = event("typing", 0, json("typing", &what)?);
+                // It has no position, and an id of its own all the same: some clients drop a message-id they know.
+                let number = TYPING.fetch_add(1, Ordering::Relaxed);
+                body.message_id = format!("typing-{}-{number}", push.room_id);
+                Some(body)
             }
             Change::Closed { .. } | Change::Read { .. } => None,
         }
@@ -119,7 +129,10 @@ impl Body {
         Some(Self {
             kind: "unread",
             room: None,
-            message_id: format!("unread-{}-{}-{}", view.room_id, view.last_seq, view.read_seq),
+            message_id: format!(
+                "unread-{}-{}-{}-{}",
+                view.room_id, view.last_seq, view.read_seq, view.unread
+            ),
             seq: view.last_seq,
             cursor: false,
             json: serde_json::to_string(view).ok()?,
@@ -127,15 +140,12 @@ impl Body {
     }
 
     /// What a member is told when they come into or go from a room.
-    pub(super) fn own_membership(
-        kind: &'static str,
-        room_id: RoomId,
-        membership: &Membership,
-    ) -> Option<Self> {
+    pub(super) fn own_membership(kind: &'static str, push: &Push, membership: &Membership) -> Option<Self> {
+        let room_id = push.room_id;
         Some(Self {
             kind,
             room: None,
-            message_id: format!("{kind}-{room_id}-{}", membership.last_seq),
+            message_id: format!("{kind}-{room_id}-{}", push.position),
             seq: membership.last_seq,
             cursor: false,
             json: json(kind, &MemberChange { room_id, membership })?,

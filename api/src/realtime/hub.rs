@@ -20,7 +20,6 @@ use verbatim_application::{
     AppError,
     ports::{Broadcast, HistoryReader, PushStream, Range, UnreadReader},
     push::{Change, Push},
-    queries::PAGE_MAX,
 };
 use verbatim_domain::{MemberId, RoomId};
 
@@ -45,12 +44,12 @@ impl HubObserver for UnobservedHub {
 }
 
 #[derive(Default)]
-struct State {
-    rooms: HashMap<RoomId, Topic>,
-    online: HashMap<MemberId, Online>,
+pub(super) struct State {
+    pub(super) rooms: HashMap<RoomId, Topic>,
+    pub(super) online: HashMap<MemberId, Online>,
     /// Which online members are in a room.
     watchers: HashMap<RoomId, HashSet<MemberId>>,
-    loading: HashSet<MemberId>,
+    pub(super) loading: HashSet<MemberId>,
     /// Everything up to this log position was handed on.
     position: u64,
 }
@@ -59,9 +58,9 @@ struct State {
 pub struct Hub {
     state: Mutex<State>,
     next_id: AtomicU64,
-    history: Arc<dyn HistoryReader>,
-    unread: Arc<dyn UnreadReader>,
-    observer: Arc<dyn HubObserver>,
+    pub(super) history: Arc<dyn HistoryReader>,
+    pub(super) unread: Arc<dyn UnreadReader>,
+    pub(super) observer: Arc<dyn HubObserver>,
 }
 
 enum Target {
@@ -95,13 +94,17 @@ impl Hub {
         Arc::new(Self { state: Mutex::default(), next_id: AtomicU64::new(1), history, unread, observer })
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         // A panic while it was held is a bug that was reported; the maps are whole all the same.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(super) fn next_id(&self) -> u64 {
+        self.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+
     fn subscription(self: &Arc<Self>, target: Target) -> Subscription {
-        Subscription { hub: Arc::downgrade(self), id: self.next_id.fetch_add(1, Ordering::Relaxed), target }
+        Subscription { hub: Arc::downgrade(self), id: self.next_id(), target }
     }
 
     /// Listens to a room: from now on, everything projected there is queued in `outbox`. The caller checks membership
@@ -150,35 +153,46 @@ impl Hub {
     ) -> Result<Subscription, AppError> {
         let subscription = self.subscription(Target::Member(member));
         let subscriber = Subscriber { id: subscription.id, member, slot, outbox };
-        let first = {
+        let load = {
             let mut state = self.state();
-            let first = !state.online.contains_key(&member);
-            let online = state.online.entry(member).or_insert_with(|| Online::new(member));
+            let load = (!state.online.contains_key(&member)).then(|| self.next_id());
+            let online =
+                state.online.entry(member).or_insert_with(|| Online::new(member, load.unwrap_or_default()));
             online.greet(&encoding, &subscriber);
             online.listeners.add(&encoding, subscriber);
-            if first {
+            if load.is_some() {
                 state.loading.insert(member);
             }
             self.observer.listening(state.rooms.len(), state.online.len());
-            first
+            load
         };
-        if first {
-            self.load_counts(member).await?;
+        if let Some(load) = load {
+            // A task of its own: others wait for these counts too, also if this caller goes away.
+            let hub = self.clone();
+            tokio::spawn(async move { hub.load_counts(member, load).await })
+                .await
+                .map_err(AppError::internal)??;
         }
         Ok(subscription)
     }
 
-    async fn load_counts(&self, member: MemberId) -> Result<(), AppError> {
-        let snapshot = match self.unread.unread(member).await {
+    pub(super) async fn load_counts(&self, member: MemberId, load: u64) -> Result<(), AppError> {
+        let read = self.unread.unread(member).await;
+        let mut state = self.state();
+        let awaited = state.online.get(&member).is_some_and(|online| online.load == load);
+        let snapshot = match read {
             Ok(snapshot) => snapshot,
             Err(error) => {
                 // Others may be waiting for the same counts: they can't be served either, and come back.
-                let mut state = self.state();
-                state.cut_off(member);
+                if awaited {
+                    state.cut_off(member);
+                }
                 return Err(error.into());
             }
         };
-        let mut state = self.state();
+        if !awaited {
+            return Ok(());
+        }
         state.loading.remove(&member);
         let Some(online) = state.online.get_mut(&member) else { return Ok(()) };
         let rooms = online.loaded(snapshot);
@@ -270,75 +284,6 @@ impl Hub {
         }
         self.observer.delivered(delivered);
     }
-
-    /// Messages of the push's room between the last one handed on and this one.
-    fn hole_before(&self, push: &Push) -> Option<(u64, u64)> {
-        let Change::Sent(message) = &push.change else { return None };
-        let last = self.state().rooms.get(&push.room_id)?.last_seq?;
-        (message.seq > last + 1).then(|| (last, message.seq - 1))
-    }
-
-    /// Hands on what the read model has after `from`, up to `to` or its end.
-    async fn fill(&self, room: RoomId, from: u64, to: Option<u64>) {
-        let mut after = from;
-        let mut count = 0;
-        while to.is_none_or(|to| after < to) {
-            let page = match self.history.messages(room, Range::After(after), PAGE_MAX).await {
-                Ok(page) => page,
-                Err(error) => {
-                    tracing::error!(%room, %error, "a hole in the pushes can't be filled; its subscribers are cut off");
-                    // Hidden it must not be: they come back and resume from what they have.
-                    if let Some(topic) = self.state().rooms.remove(&room) {
-                        topic.cut_off();
-                    }
-                    return;
-                }
-            };
-            let Some(newest) = page.last().map(|message| message.seq) else { break };
-            let mut delivered = 0;
-            {
-                let mut state = self.state();
-                let Some(topic) = state.rooms.get_mut(&room) else { return };
-                for message in page.iter().filter(|message| to.is_none_or(|to| message.seq <= to)) {
-                    topic.last_seq = Some(message.seq);
-                    if let Some(body) = Body::message(message) {
-                        delivered += topic.deliver(&body, None);
-                    }
-                    count += 1;
-                }
-            }
-            self.observer.delivered(delivered);
-            after = newest;
-        }
-        self.observer.filled(count);
-    }
-
-    /// Some changes never arrived: fills every room, reads every member's counts again.
-    async fn catch_up(&self) {
-        let (rooms, members) = {
-            let state = self.state();
-            let rooms: Vec<(RoomId, u64)> = state
-                .rooms
-                .iter()
-                .filter_map(|(room, topic)| Some((*room, topic.last_seq.or(topic.baseline)?)))
-                .collect();
-            (rooms, state.online.keys().copied().collect::<Vec<_>>())
-        };
-        for (room, from) in rooms {
-            self.fill(room, from, None).await;
-        }
-        for member in members {
-            {
-                let mut state = self.state();
-                let Some(online) = state.online.get_mut(&member) else { continue };
-                online.counts = Counts::Loading(Vec::new());
-                state.loading.insert(member);
-            }
-            if let Err(error) = self.load_counts(member).await {
-                tracing::error!(%member, %error, "unread counts can't be read again; their listeners are cut off");
-            }
-        }
-    }
 }
 
 impl State {
@@ -359,7 +304,7 @@ impl State {
         self.forget(member);
     }
 
-    fn unwatch(&mut self, room: RoomId, member: MemberId) {
+    pub(super) fn unwatch(&mut self, room: RoomId, member: MemberId) {
         if let Some(watchers) = self.watchers.get_mut(&room) {
             watchers.remove(&member);
             if watchers.is_empty() {

@@ -1,6 +1,7 @@
 //! The realtime side: one hub per node takes projected changes and hands them to this node's subscribers.
 
 mod body;
+mod catch_up;
 mod hub;
 mod online;
 mod outbox;

@@ -19,6 +19,10 @@ pub(super) const PENDING_MAX: usize = 4_096;
 #[derive(Debug)]
 pub(super) struct Online {
     member: MemberId,
+    /// Which reading of the counts is awaited; the answer to an earlier one is out of date.
+    pub(super) load: u64,
+    /// The counts include everything up to this log position.
+    seen: u64,
     pub(super) listeners: Topic,
     pub(super) counts: Counts,
 }
@@ -40,8 +44,18 @@ pub(super) enum Watch {
 }
 
 impl Online {
-    pub(super) fn new(member: MemberId) -> Self {
-        Self { member, listeners: Topic::default(), counts: Counts::Loading(Vec::new()) }
+    pub(super) fn new(member: MemberId, load: u64) -> Self {
+        let counts = Counts::Loading(Vec::new());
+        Self { member, load, seen: 0, listeners: Topic::default(), counts }
+    }
+
+    /// Forgets the counts until they are read anew; gives the rooms they were of.
+    pub(super) fn reload(&mut self, load: u64) -> Vec<RoomId> {
+        self.load = load;
+        match std::mem::replace(&mut self.counts, Counts::Loading(Vec::new())) {
+            Counts::Known(rooms) => rooms.into_keys().collect(),
+            Counts::Loading(_) => Vec::new(),
+        }
     }
 
     /// Takes the counts that were read, and what has happened since. Says which rooms it is in then.
@@ -54,6 +68,9 @@ impl Online {
                 self.take(push);
             }
         }
+        // The dispatcher may be in the middle of the last of these batches: what is left of it is in the counts now.
+        let last = pending.last().and_then(|batch| batch.last()).map_or(0, |push| push.position);
+        self.seen = snapshot.position.max(last);
         let Counts::Known(rooms) = &self.counts else { return Vec::new() };
         rooms.keys().copied().collect()
     }
@@ -79,14 +96,17 @@ impl Online {
     pub(super) fn apply(&mut self, push: &Push) -> (usize, Option<Watch>) {
         let mut told = 0;
         let mut watch = None;
+        if push.position <= self.seen {
+            return (told, watch);
+        }
         match &push.change {
             Change::Joined(m) if m.member_id == self.member => {
                 watch = Some(Watch::Begin(push.room_id));
-                told += self.tell_membership("room_joined", push.room_id, m);
+                told += self.tell_membership("room_joined", push, m);
             }
             Change::Left(m) if m.member_id == self.member => {
                 watch = Some(Watch::End(push.room_id));
-                told += self.tell_membership("room_left", push.room_id, m);
+                told += self.tell_membership("room_left", push, m);
             }
             _ => {}
         }
@@ -98,8 +118,8 @@ impl Online {
         (told, watch)
     }
 
-    fn tell_membership(&mut self, kind: &'static str, room: RoomId, membership: &Membership) -> usize {
-        Body::own_membership(kind, room, membership).map_or(0, |body| self.listeners.deliver(&body, None))
+    fn tell_membership(&mut self, kind: &'static str, push: &Push, membership: &Membership) -> usize {
+        Body::own_membership(kind, push, membership).map_or(0, |body| self.listeners.deliver(&body, None))
     }
 
     /// Works a change into the counts; gives the room's new count if it changed.

@@ -10,8 +10,10 @@ use tokio::{
     sync::OwnedSemaphorePermit,
     time::{Interval, MissedTickBehavior, interval},
 };
-use verbatim_application::{AppError, Caller, ErrorClass, ports::Range, queries::PAGE_MAX};
-use verbatim_domain::RoomId;
+use verbatim_application::{
+    AppError, Caller, ErrorClass, ports::Range, queries::PAGE_MAX, views::MessageView,
+};
+use verbatim_domain::{MemberId, RoomId};
 
 /// A comment is sent this often, so that proxies and clients see that the stream lives.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -22,6 +24,7 @@ const ITEMS_AT_ONCE: usize = 128;
 
 struct Session {
     realtime: Realtime,
+    member: MemberId,
     inbox: Inbox,
     overflow: Overflow,
     heartbeat: Interval,
@@ -66,17 +69,19 @@ impl Session {
 
     async fn wait(&mut self, chunk: &mut String) {
         tokio::select! {
-            more = self.inbox.ready() => {
-                self.over = !more;
-                self.take(ITEMS_AT_ONCE, false, chunk);
+            // In this order: the hub lets go of a queue that has overflowed, and then it looks as if all were over.
+            biased;
+            () = self.realtime.stop.cancelled() => {
+                let text = "the service is stopping; connect again and resume with Last-Event-ID";
+                self.end("server_stopping", &AppError::new(ErrorClass::Unavailable, "stopping", text), chunk);
             }
             () = self.overflow.happened() => {
                 let text = "this client reads too slowly; connect again and resume with Last-Event-ID";
                 self.end("slow_client", &AppError::new(ErrorClass::Overloaded, "slow_client", text), chunk);
             }
-            () = self.realtime.stop.cancelled() => {
-                let text = "the service is stopping; connect again and resume with Last-Event-ID";
-                self.end("server_stopping", &AppError::new(ErrorClass::Unavailable, "stopping", text), chunk);
+            more = self.inbox.ready() => {
+                self.over = !more;
+                self.take(ITEMS_AT_ONCE, false, chunk);
             }
             _ = self.heartbeat.tick() => chunk.push_str(": heartbeat\n\n"),
         }
@@ -93,9 +98,16 @@ impl Session {
         }
     }
 
+    async fn page(&mut self, room: RoomId, after: u64) -> Result<Vec<MessageView>, AppError> {
+        let app = &self.realtime.app;
+        let page = app.history.messages(room, Range::After(after), PAGE_MAX).await?;
+        // Checked after it was read: what was said after a removal is not told, though the push of it is on its way.
+        app.admit(self.member, room).await?;
+        Ok(page)
+    }
+
     async fn resume(&mut self, room: RoomId, after: u64, chunk: &mut String) {
-        let history = self.realtime.app.history.clone();
-        match history.messages(room, Range::After(after), PAGE_MAX).await {
+        match self.page(room, after).await {
             Ok(page) => {
                 for message in &page {
                     self.resumed_to = message.seq;
@@ -111,7 +123,7 @@ impl Session {
                 // new.
                 self.take(usize::MAX, self.resume.is_some(), chunk);
             }
-            Err(error) => self.end("failed", &error.into(), chunk),
+            Err(error) => self.end("failed", &error, chunk),
         }
     }
 
@@ -154,6 +166,7 @@ impl Realtime {
 
     fn session(
         &self,
+        member: MemberId,
         inbox: Inbox,
         subscription: Subscription,
         place: OwnedSemaphorePermit,
@@ -165,6 +178,7 @@ impl Realtime {
         heartbeat.reset();
         Session {
             realtime: self.clone(),
+            member,
             overflow: inbox.overflow(),
             inbox,
             heartbeat,
@@ -193,9 +207,11 @@ impl Realtime {
         let (outbox, inbox) = outbox();
         let subscription = self.hub.subscribe_room(room, caller.member_id, Encoding::Sse, 0, outbox).await?;
         // Checked after the hub knows of it: a removal in between can't be missed.
-        self.app.admit(caller.member_id, room).await?;
+        let last = self.app.admit(caller.member_id, room).await?;
         let greeting = format!("retry: {RETRY_MS}\n: connected\n\n");
-        let session = self.session(inbox, subscription, place, greeting, after.map(|after| (room, after)));
+// Nobody has seen what has not been said: beyond the end is the end.
+        let resume = after.map(|after| (room, after.min(last)));
+        let session = self.session(caller.member_id, inbox, subscription, place, greeting, resume);
         Ok(respond(session))
     }
 
@@ -210,6 +226,6 @@ impl Realtime {
         let member_id = caller.member_id;
         let greeting =
             format!("retry: {RETRY_MS}\nevent: connected\ndata: {{\"member_id\":\"{member_id}\"}}\n\n");
-        Ok(respond(self.session(inbox, subscription, place, greeting, None)))
+        Ok(respond(self.session(member_id, inbox, subscription, place, greeting, None)))
     }
 }

@@ -4,6 +4,7 @@ use super::{
     body::{Body, Encoding},
     outbox::{Item, Outbox},
 };
+use std::collections::HashSet;
 use verbatim_domain::MemberId;
 
 /// One subscription of one session.
@@ -57,6 +58,19 @@ impl Topic {
         }
         self.groups.retain(|group| !group.subscribers.is_empty());
         removed
+    }
+
+    /// Who listens, each once.
+    pub(super) fn members(&self) -> HashSet<MemberId> {
+        self.groups.iter().flat_map(|group| &group.subscribers).map(|subscriber| subscriber.member).collect()
+    }
+
+    /// Closes the sessions of one member: they come back, and are told whether they may.
+    pub(super) fn expel(&self, member: MemberId) {
+        let all = self.groups.iter().flat_map(|group| &group.subscribers);
+        for subscriber in all.filter(|subscriber| subscriber.member == member) {
+            subscriber.outbox.cut_off();
+        }
     }
 
     /// Closes every subscriber's session: something is missing from what they got, and they must resume.

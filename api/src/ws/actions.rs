@@ -126,7 +126,7 @@ impl Connection {
         }
     }
 
-    fn caller(&self) -> Result<Caller, AppError> {
+    pub(super) fn caller(&self) -> Result<Caller, AppError> {
         self.caller.ok_or_else(|| AppError::unauthenticated("not_connected", "CONNECT comes first"))
     }
 
@@ -152,8 +152,9 @@ impl Connection {
             Source::Room(room) => {
                 let subscription = hub.subscribe_room(room, member, encoding.clone(), number, outbox).await?;
                 // Checked after the hub knows of it: a removal in between can't be missed.
-                self.realtime.app.admit(member, room).await?;
-                (subscription, subscribe.after_seq.map(|after| (room, after)))
+                let last = self.realtime.app.admit(member, room).await?;
+                // Nobody has seen what has not been said: beyond the end is the end.
+                (subscription, subscribe.after_seq.map(|after| (room, after.min(last))))
             }
             Source::Unread => {
                 let subscription = hub.subscribe_member(member, encoding.clone(), number, outbox).await?;

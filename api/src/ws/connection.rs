@@ -3,10 +3,10 @@
 use super::{
     Realtime,
     handshake::WRITE_BUFFER_BYTES,
-    slots::{HELD_MAX, Resume, Slots},
+    slots::{HELD_MAX, Slots},
 };
 use crate::{
-    realtime::{Inbox, Item, Outbox, Overflow, Payload, encode_message, outbox},
+    realtime::{Inbox, Item, Outbox, Overflow, Payload, outbox},
     stomp::{
         Decoder, HeartBeat, HeartBeatPolicy, Item as StompItem, Limits, ProtocolError, Session, encoder,
         encoder::ErrorFrame, session::Delivery,
@@ -23,11 +23,7 @@ use tokio_tungstenite::{
         protocol::{CloseFrame, frame::coding::CloseCode},
     },
 };
-use verbatim_application::{
-    AppError, Caller, ErrorClass,
-    ports::{AccessClaims, Range},
-    queries::PAGE_MAX,
-};
+use verbatim_application::{AppError, Caller, ErrorClass, ports::AccessClaims};
 
 /// Commands of one session that may be under way. While so many are, nothing more is read from it.
 const IN_FLIGHT_MAX: usize = 512;
@@ -35,17 +31,15 @@ const IN_FLIGHT_MAX: usize = 512;
 /// on asking.
 const WAITING_MAX: usize = 1_024;
 /// How long a client may take to send CONNECT.
-const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+pub(super) const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// How long a session that is over may take to be written out, and its client to close.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 /// How long what is under way may take when the session is to end.
 const DRAIN_LIMIT: Duration = Duration::from_secs(15);
 /// How long a socket may take nothing at all.
-const STALL_LIMIT: Duration = Duration::from_secs(60);
+pub(super) const STALL_LIMIT: Duration = Duration::from_secs(60);
 /// Items taken from the queue at once.
 const ITEMS_AT_ONCE: usize = 128;
-/// When nothing is due, the timer looks again after this.
-const IDLE_LOOK: Duration = STALL_LIMIT;
 
 /// What became of something that was under way.
 pub(super) enum Finished {
@@ -55,7 +49,7 @@ pub(super) enum Finished {
     Failed { error: AppError, receipt: Option<String> },
 }
 
-enum Phase {
+pub(super) enum Phase {
     Open,
     /// Nothing more is read; once nothing is under way, this receipt and then the close.
     Draining {
@@ -101,13 +95,13 @@ pub(super) struct Connection {
     pub(super) id: String,
     pub(super) in_flight: FuturesUnordered<BoxFuture<'static, Finished>>,
     pub(super) typed: Option<Instant>,
-    out: VecDeque<Message>,
-    flushing: Option<Instant>,
-    phase: Phase,
-    opened: Instant,
-    last_sent: Instant,
-    last_received: Instant,
-    timer: Pin<Box<Sleep>>,
+    pub(super) out: VecDeque<Message>,
+    pub(super) flushing: Option<Instant>,
+    pub(super) phase: Phase,
+    pub(super) opened: Instant,
+    pub(super) last_sent: Instant,
+    pub(super) last_received: Instant,
+    pub(super) timer: Pin<Box<Sleep>>,
     end: &'static str,
 }
 
@@ -178,7 +172,7 @@ impl Connection {
     }
 
     /// Whether more may be read from the client now.
-    fn reads(&self) -> bool {
+    pub(super) fn reads(&self) -> bool {
         self.in_flight.len() < IN_FLIGHT_MAX && self.out.len() < WAITING_MAX
     }
 
@@ -359,7 +353,7 @@ impl Connection {
         self.close(code, reason, reason);
     }
 
-    fn close(&mut self, code: CloseCode, text: &'static str, reason: &'static str) {
+    pub(super) fn close(&mut self, code: CloseCode, text: &'static str, reason: &'static str) {
         self.end = reason;
         self.protocol.close();
         // What the hub has queued is not sent any more, and it queues nothing more.
@@ -370,7 +364,7 @@ impl Connection {
         self.set_timer();
     }
 
-    fn overflowed(&mut self) {
+    pub(super) fn overflowed(&mut self) {
         let error = AppError::new(
             ErrorClass::Overloaded,
             "slow_client",
@@ -399,7 +393,7 @@ impl Connection {
         }
     }
 
-    fn take_items(&mut self, limit: usize) {
+    pub(super) fn take_items(&mut self, limit: usize) {
         for item in self.inbox.take(limit) {
             self.deliver(item);
         }
@@ -433,93 +427,5 @@ impl Connection {
             self.protocol.end_subscription(&key);
             self.slots.close(number);
         }
-    }
-
-    /// Sends the next page of what a subscription missed.
-    async fn resume(&mut self, resume: Resume) {
-        let history = self.realtime.app.history.clone();
-        let page = match history.messages(resume.room, Range::After(resume.after), PAGE_MAX).await {
-            Ok(page) => page,
-            Err(error) => {
-                self.slots.resumes.pop_front();
-                // Where an ERROR does not end the session (1.0), the subscription at least does: it would have a gap.
-                if let Some(slot) = self.slots.get(resume.slot) {
-                    let key = slot.key.clone();
-                    self.protocol.end_subscription(&key);
-                    self.slots.close(resume.slot);
-                }
-                return self.refuse(&error.into(), None);
-            }
-        };
-        for message in &page {
-            let Some(slot) = self.slots.get(resume.slot) else { break };
-            slot.resumed_to = message.seq;
-            if let Some(payload) = encode_message(message, &slot.encoding) {
-                self.deliver(Item { payload, subscription: resume.slot, seq: 0, last: false });
-            }
-        }
-        let more = page.last().filter(|_| page.len() == PAGE_MAX && self.slots.get(resume.slot).is_some());
-        if let (Some(newest), Some(front)) = (more, self.slots.resumes.front_mut()) {
-            front.after = newest.seq;
-        } else {
-            self.slots.resumes.pop_front();
-            if let Some(slot) = self.slots.get(resume.slot) {
-                slot.resuming = false;
-            }
-        }
-        // Live messages that came meanwhile. As long as there is more to read, history has them, and they are dropped.
-        // Once it is read to its end, those that came after that are sent: they are known by their numbers.
-        self.take_items(usize::MAX);
-    }
-
-    fn look_at_the_clock(&mut self) {
-        let now = Instant::now();
-        if !self.reads() {
-            // Its heart-beats may well have come: it is us who do not look.
-            self.last_received = now;
-        }
-        let due = |since: Instant, after: Option<Duration>| after.is_some_and(|after| now >= since + after);
-        match &mut self.phase {
-            Phase::Closing { deadline } if now >= *deadline => {
-                // The client does not close; dropping the socket does.
-                self.phase = Phase::Over;
-                return;
-            }
-            Phase::Draining { deadline, .. } if now >= *deadline => self.in_flight.clear(),
-            Phase::Open if self.caller.is_none() && now >= self.opened + CONNECT_LIMIT => {
-                return self.close(CloseCode::Policy, "no CONNECT in time", "no_connect");
-            }
-            Phase::Open if due(self.last_received, self.heart_beat.receive_timeout()) => {
-                return self.close(CloseCode::Policy, "no heart-beat in time", "no_heart_beat");
-            }
-            Phase::Open if self.flushing.is_some_and(|since| now >= since + STALL_LIMIT) => {
-                return self.overflowed();
-            }
-            Phase::Open if due(self.last_sent, self.heart_beat.send_after()) && self.flushing.is_none() => {
-                self.out.push_back(Message::text(encoder::HEART_BEAT));
-            }
-            _ => {}
-        }
-        self.set_timer();
-    }
-
-    fn set_timer(&mut self) {
-        let now = Instant::now();
-        let next = match &self.phase {
-            Phase::Closing { deadline } | Phase::Draining { deadline, .. } => *deadline,
-            Phase::Over => now,
-            Phase::Open if self.caller.is_none() => self.opened + CONNECT_LIMIT,
-            Phase::Open => [
-                self.heart_beat.send_after().map(|after| self.last_sent + after),
-                self.heart_beat.receive_timeout().map(|after| self.last_received + after),
-                self.flushing.map(|since| since + STALL_LIMIT),
-            ]
-            .into_iter()
-            .flatten()
-            .min()
-            .unwrap_or(now + IDLE_LOOK),
-        };
-        // A deadline that is past but not yet acted on (a flush is under way) is looked at again shortly.
-        self.timer.as_mut().reset(next.max(now + Duration::from_millis(100)));
     }
 }

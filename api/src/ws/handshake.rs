@@ -2,10 +2,13 @@
 //! subprotocol the client offers: webstomp-client offers the lowest first.
 
 use super::{Realtime, connection};
-use crate::stomp::negotiate::choose_subprotocol;
+use crate::{
+    http::{RequestId, problem::Problem},
+    stomp::negotiate::choose_subprotocol,
+};
 use poem::{
-    Endpoint, IntoResponse, Request, Response,
-    http::{Method, StatusCode, header},
+    Endpoint, Request, Response,
+    http::{HeaderValue, Method, StatusCode, header},
 };
 use std::sync::Arc;
 use tokio_tungstenite::{
@@ -51,7 +54,7 @@ impl Endpoint for WsEndpoint {
 
     async fn call(&self, request: Request) -> poem::Result<Response> {
         if request.method() != Method::GET {
-            return Ok(StatusCode::METHOD_NOT_ALLOWED.with_header(header::ALLOW, "GET").into_response());
+            return Err(Problem::method_not_allowed(HeaderValue::from_static("GET")).into());
         }
         let key =
             request.headers().get(header::SEC_WEBSOCKET_KEY).map(|key| derive_accept_key(key.as_bytes()));
@@ -59,10 +62,7 @@ impl Endpoint for WsEndpoint {
             && token_of(&request, header::CONNECTION, "upgrade")
             && token_of(&request, header::SEC_WEBSOCKET_VERSION, "13");
         let (Some(key), true) = (key, upgrades) else {
-            return Ok(StatusCode::UPGRADE_REQUIRED
-                .with_header(header::UPGRADE, "websocket")
-                .with_header(header::SEC_WEBSOCKET_VERSION, "13")
-                .into_response());
+            return Ok(upgrade_required(&request));
         };
         let claims = match ticket(&request) {
             Some(ticket) => {
@@ -97,6 +97,16 @@ impl Endpoint for WsEndpoint {
         });
         Ok(response.finish())
     }
+}
+
+/// 426 with the protocol to upgrade to (RFC 9110, section 15.5.22).
+fn upgrade_required(request: &Request) -> Response {
+    let detail = "this path speaks STOMP over WebSocket (version 13) only";
+    let problem = Problem::new(StatusCode::UPGRADE_REQUIRED, "websocket_only", detail);
+    let mut response = problem.response(request.data::<RequestId>().map(RequestId::as_str));
+    response.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    response.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+    response
 }
 
 /// The `ticket` of the query, for browsers, which can set no header here.

@@ -1,9 +1,11 @@
 //! STOMP over WebSocket at `/ws`.
 
 mod actions;
+mod clock;
 mod connection;
 mod destination;
 mod handshake;
+mod resume;
 mod slots;
 
 pub use handshake::WsEndpoint;

@@ -165,7 +165,11 @@ impl Stomp {
             let bytes = match self.socket.next().await {
                 Some(Ok(Message::Text(text))) => text.as_bytes().to_vec(),
                 Some(Ok(Message::Binary(bytes))) => bytes.to_vec(),
-                Some(Ok(Message::Close(close))) => return Heard::Closed(close.map(reason)),
+                Some(Ok(Message::Close(close))) => {
+                    // The answer to it stands ready; the server waits for it.
+                    let _ = self.socket.flush().await;
+                    return Heard::Closed(close.map(reason));
+                }
                 Some(Ok(_)) => continue,
                 Some(Err(_)) | None => return Heard::Closed(None),
             };

@@ -1,7 +1,7 @@
 //! Group commit: a batch is decided, appended at once, and only then answered. A lost race is run again.
 
 use super::{
-    CONFLICT_RETRIES,
+    BATCH_STEPS_MAX, CONFLICT_RETRIES,
     decision::{Draft, Verdict, repeated_only, settle},
     hydrate::{LoadError, load_failure},
     shard::{Shard, Waiting},
@@ -23,11 +23,28 @@ struct Lost {
     bases: HashMap<StreamId, u64>,
 }
 
+/// Cuts a batch where an append of it would be too large.
+fn parts(batch: Vec<Waiting>) -> Vec<Vec<Waiting>> {
+    let mut parts = Vec::with_capacity(1);
+    let (mut part, mut size) = (Vec::with_capacity(batch.len()), 0);
+    for waiting in batch {
+        let steps = waiting.intent.steps.len();
+        if size + steps > BATCH_STEPS_MAX && !part.is_empty() {
+            parts.push(std::mem::take(&mut part));
+            size = 0;
+        }
+        size += steps;
+        part.push(waiting);
+    }
+    parts.push(part);
+    parts
+}
+
 impl Shard {
     /// Executes a batch: answers everybody in it.
     pub(super) async fn execute(&mut self, batch: Vec<Waiting>) {
         // A stack, at most one deeper for each retry: what is on top goes first.
-        let mut todo = vec![(batch, 0)];
+        let mut todo: Vec<_> = parts(batch).into_iter().rev().map(|part| (part, 0)).collect();
         while let Some((batch, attempts)) = todo.pop() {
             if batch.is_empty() {
                 continue;

@@ -209,16 +209,13 @@ impl Bus {
         self.inspect_member(member, true, look).await
     }
 
-    /// Whose an e-mail address is. That it is nobody's is said only of the log as it is now.
+    /// Whose an e-mail address is. That it is nobody's is never said from memory: what does not exist is not kept.
     ///
     /// # Errors
     /// The log can't be read.
     pub async fn email_owner(&self, id: EmailId) -> Result<Option<MemberId>, AppError> {
-        self.inspect(id.stream(), false, |aggregate, inspection| match aggregate {
-            Aggregate::Email(email) => match email.owner() {
-                None if !inspection.last => Err(verbatim_domain::member::MemberError::NotFound.into()),
-                owner => Ok(owner),
-            },
+        self.inspect(id.stream(), false, |aggregate, _| match aggregate {
+            Aggregate::Email(email) => Ok(email.owner()),
             _ => Err(AppError::internal("an e-mail stream holds another aggregate")),
         })
         .await

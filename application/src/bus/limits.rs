@@ -6,8 +6,10 @@ use std::time::Duration;
 pub const QUEUE_MAX: usize = 4_096;
 /// Most commands of one batch.
 pub const BATCH_MAX: usize = 512;
-/// Most steps of one intent: with [`BATCH_MAX`] it bounds an append.
+/// Most steps of one intent.
 pub const STEPS_MAX: usize = 256;
+/// Most steps of one append, unless a single intent has more. Intents of one step never come to it.
+pub const BATCH_STEPS_MAX: usize = 2 * BATCH_MAX;
 /// How often a batch that lost a race for a stream is decided again before its commands are answered `conflict`.
 pub const CONFLICT_RETRIES: usize = 8;
 /// How long a caller waits for an answer. Later, the outcome is unknown to it.

@@ -19,8 +19,8 @@ pub use any::{Aggregate, Command};
 pub(crate) use decision::repeat;
 pub use intent::{Executed, Idempotency, Intent, Pending, Step};
 pub use limits::{
-    ANSWER_LIMIT, BATCH_MAX, CACHE_WEIGHT_MAX, CONFLICT_RETRIES, INSPECTION_TRUST, Limits, QUEUE_MAX,
-    SNAPSHOT_EVERY, STEPS_MAX,
+    ANSWER_LIMIT, BATCH_MAX, BATCH_STEPS_MAX, CACHE_WEIGHT_MAX, CONFLICT_RETRIES, INSPECTION_TRUST, Limits,
+    QUEUE_MAX, SNAPSHOT_EVERY, STEPS_MAX,
 };
 pub use observer::{BusObserver, Unobserved};
 

@@ -30,6 +30,19 @@ async fn coming_and_going_twice_is_no_error() {
 }
 
 #[tokio::test]
+async fn an_answer_names_the_position_of_all_that_followed() {
+    let (world, node) = World::with_node();
+    let room = node.room_of(&[member(1), member(2)]).await;
+    let events = world.log.events().len() as u64;
+    for (n, followed) in [(1, 2), (2, 4)] {
+        // First an heir follows, then the closing.
+        let left = within(node.app.leave_room(member(n), room, Context::default())).await;
+        assert_eq!(left.expect("it is out").position, events + followed);
+    }
+    assert_eq!(world.log.events().len() as u64, events + 4);
+}
+
+#[tokio::test]
 async fn only_accounts_can_be_added_and_only_by_those_inside() {
     let (_world, node) = World::with_node();
     let ann = author(&node, "ann").await;

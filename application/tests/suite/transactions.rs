@@ -1,7 +1,12 @@
 //! Several messages as one: all are sent, or none.
 
 use crate::common::{Fault, World, body, member, within};
-use verbatim_application::{ErrorClass, codec::Streamed, commands::Outgoing};
+use verbatim_application::{
+    ErrorClass,
+    bus::{BATCH_STEPS_MAX, STEPS_MAX},
+    codec::Streamed,
+    commands::Outgoing,
+};
 use verbatim_domain::{RoomId, text::IdempotencyKey};
 
 fn to(room_id: RoomId, text: &str, key: Option<&str>) -> Outgoing {
@@ -43,11 +48,13 @@ async fn a_refused_one_leaves_its_batch_as_if_it_had_not_been() {
     let before = node.send(member(1), mine, "before");
     let all = vec![to(mine, "a", Some("k")), to(theirs, "b", None)];
     let refused = node.app.begin_send_all(member(1), all, None).expect("it is queued");
+    let between = node.send(member(1), mine, "between");
     let after = node.send_once(member(1), mine, "after", "k");
+    within(between.wait()).await.expect("it is sent");
     assert_eq!(within(before.wait()).await.expect("it is sent").value.seq, 1);
     within(refused.wait()).await.expect_err("an outsider");
     let after = within(after.wait()).await.expect("it is sent");
-    assert_eq!((after.value.seq, after.repeated), (2, false));
+    assert_eq!((after.value.seq, after.repeated), (3, false));
     world.log.check();
 }
 
@@ -88,10 +95,28 @@ async fn one_key_for_two_of_them_is_refused() {
 }
 
 #[tokio::test]
+async fn many_large_ones_are_more_than_one_append() {
+    let (world, node) = World::with_node();
+    let room = node.room_of(&[member(1)]).await;
+    let before = world.log.appends().len();
+    let large = || (0..STEPS_MAX).map(|_| to(room, "a", None)).collect();
+    let begin = |_| node.app.begin_send_all(member(1), large(), None).expect("it is queued");
+    let pending: Vec<_> = (0..6).map(begin).collect();
+    let mut next = 1;
+    for pending in pending {
+        for done in within(pending.wait()).await.expect("all are sent") {
+            assert_eq!(done.value.seq, next, "their order is kept");
+            next += 1;
+        }
+    }
+    assert_eq!(world.log.appends()[before..], [BATCH_STEPS_MAX, 6 * STEPS_MAX - BATCH_STEPS_MAX]);
+}
+
+#[tokio::test]
 async fn more_than_fits_is_refused_before_it_is_queued() {
     let (_world, node) = World::with_node();
     let room = node.room_of(&[member(1)]).await;
-    let all = (0..=verbatim_application::bus::STEPS_MAX).map(|_| to(room, "a", None)).collect();
+    let all = (0..=STEPS_MAX).map(|_| to(room, "a", None)).collect();
     let refused = node.app.begin_send_all(member(1), all, None);
     assert_eq!(refused.expect_err("too many").class, ErrorClass::TooLarge);
     let refused = node.app.begin_send_all(member(1), vec![], None);

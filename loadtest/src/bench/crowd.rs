@@ -35,7 +35,8 @@ pub(super) async fn run(options: &Options, say: &mut impl FnMut(String)) -> Resu
     let mut notes = Vec::new();
     for run in 1..=options.repeat {
         for (room, costs) in rooms.iter().zip(&mut costs) {
-            let args = stand.args(&[*room]).await?;
+            stand.log_in().await?;
+            let args = stand.args(&[*room])?;
             let summary = stompbench(options, stand.folder(), &[args, own.clone()].concat()).await?;
             costs.push(1e6 / summary.accepted_rate().max(f64::MIN_POSITIVE));
             notes.extend(faults("verbatim", &summary));

@@ -87,7 +87,8 @@ impl Stand {
         self.log_in().await
     }
 
-    async fn log_in(&mut self) -> Result<(), Error> {
+    /// Gives every member a new token, which lasts for a run and survives a restart of the server.
+    pub(super) async fn log_in(&mut self) -> Result<(), Error> {
         self.tokens.clear();
         let mut life = u64::MAX;
         for email in &self.emails {
@@ -146,9 +147,8 @@ impl Stand {
         Err(Error::Setup(format!("GET /rooms does not list {name:?}")))
     }
 
-    /// What `stompbench` needs to know, with tokens that last for the run.
-    pub(super) async fn args(&mut self, rooms: &[RoomId]) -> Result<Vec<String>, Error> {
-        self.log_in().await?;
+    /// What `stompbench` needs to know.
+    pub(super) fn args(&self, rooms: &[RoomId]) -> Result<Vec<String>, Error> {
         let tokens = self.write("tokens", &self.tokens)?;
         let ids = self.write("ids", &rooms.iter().map(ToString::to_string).collect::<Vec<_>>())?;
         let mut args =
