@@ -70,14 +70,10 @@ pub(super) async fn run(config: &Config, arguments: &Arguments) -> Result<ExitCo
         .map_err(Failure::while_trying(format!("{path} can't be opened")))?;
     let size = file.metadata().map_err(Failure::while_trying(format!("{path} can't be read")))?.len();
     // If a service runs, it projects and pushes; if none does, the read models are brought up to date here.
-    let alone = match FolderLock::take(&config.data) {
-        Ok(lock) => Some(lock),
-        Err(Failure::InUse(_)) => None,
-        Err(failure) => return Err(failure),
-    };
+    let mut alone = folder_if_free(config)?;
     let node = Node::open(config).await?;
     let stop = CancellationToken::new();
-    let projecting = alone.is_some().then(|| node.project(stop.clone()));
+    let mut projecting = alone.is_some().then(|| node.project(stop.clone()));
     let bar = super::projections::bar("bytes");
     bar.set_message("importing");
     bar.set_length(size);
@@ -85,6 +81,11 @@ pub(super) async fn run(config: &Config, arguments: &Arguments) -> Result<ExitCo
     let tally = import(&node, file, &path, &bar).await;
     bar.finish_and_clear();
     let seconds = started.elapsed().as_secs_f64();
+    if alone.is_none() {
+        // Who had the folder may have stopped meanwhile, and left the read models where they were.
+        alone = folder_if_free(config)?;
+        projecting = alone.is_some().then(|| node.project(stop.clone()));
+    }
     if let Some(projecting) = projecting {
         if tally.is_ok() {
             let head = node.app.log.head().await?;
@@ -96,6 +97,7 @@ pub(super) async fn run(config: &Config, arguments: &Arguments) -> Result<ExitCo
         }
     }
     node.close().await;
+    drop(alone);
     let Tally { imported, repeated, refused } = tally?;
     let rate = (imported + repeated) as f64 / seconds.max(f64::EPSILON);
     super::print(&format!(
@@ -103,6 +105,15 @@ pub(super) async fn run(config: &Config, arguments: &Arguments) -> Result<ExitCo
          {seconds:.2} s, {rate:.0} messages/s"
     ));
     Ok(if refused == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The data folder, unless a service or another import has it.
+fn folder_if_free(config: &Config) -> Result<Option<FolderLock>, Failure> {
+    match FolderLock::take(&config.data) {
+        Ok(lock) => Ok(Some(lock)),
+        Err(Failure::InUse(_)) => Ok(None),
+        Err(failure) => Err(failure),
+    }
 }
 
 /// Reads a line into `text`: how many bytes it has in the file, 0 at its end, and whether `text` has all of it. Of one
