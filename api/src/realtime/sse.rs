@@ -209,7 +209,7 @@ impl Realtime {
         // Checked after the hub knows of it: a removal in between can't be missed.
         let last = self.app.admit(caller.member_id, room).await?;
         let greeting = format!("retry: {RETRY_MS}\n: connected\n\n");
-// Nobody has seen what has not been said: beyond the end is the end.
+        // Nobody has seen what has not been said: beyond the end is the end.
         let resume = after.map(|after| (room, after.min(last)));
         let session = self.session(caller.member_id, inbox, subscription, place, greeting, resume);
         Ok(respond(session))
