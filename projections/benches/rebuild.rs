@@ -8,7 +8,10 @@ mod common;
 use common::{Bench, FixedClock, Running, at, log::MemoryLog, log::record};
 use std::{sync::Arc, time::Instant};
 use uuid::Uuid;
-use verbatim_application::{codec::Event, ports::RecordedEvent};
+use verbatim_application::{
+    codec::Event,
+    ports::{Range, RecordedEvent},
+};
 use verbatim_domain::{
     MemberId, MessageId, RoomId,
     member::MemberEvent,
@@ -142,6 +145,23 @@ async fn latency(what: &str, bench: &Bench, running: &Running, times: usize) {
     );
 }
 
+/// What a page of 50 costs, by how deep in a room's history it is.
+async fn depth(running: &Running) {
+    let room = running.models.rooms().discover(None, 1).await.unwrap().items.remove(0);
+    for seq in [1_000, room.last_seq / 2, room.last_seq] {
+        let mut took = Vec::new();
+        for n in 0..2_000 {
+            let started = Instant::now();
+            let range = Range::Before(seq.saturating_sub(n % 100));
+            let page = running.models.history().messages(room.room_id, range, 50).await.unwrap();
+            took.push(started.elapsed());
+            assert_eq!(page.len(), 50);
+        }
+        took.sort_unstable();
+        println!("page of 50 before message {seq} of {}: median {:?}", room.last_seq, took[1_000]);
+    }
+}
+
 fn main() {
     let (events, rooms) = (setting("EVENTS", 500_000), setting("ROOMS", 100));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
@@ -169,6 +189,8 @@ fn main() {
             admin.rebuild(&[name], &mut |_| {}).await.unwrap();
             stretch.end(&format!("rebuild of {name}"), bench.log.len());
         }
+
+        depth(&running).await;
 
         let stretch = Stretch::begin();
         let verified = admin.verify(&names, &mut |_| {}, &mut |d| println!("{d}")).await.unwrap();

@@ -1,6 +1,6 @@
 //! The read-model database: one connection that writes, several that read.
 
-use crate::dialect;
+use crate::{ProjectionError, dialect};
 use sea_orm::{
     ConnectOptions, Database as Connector, DatabaseConnection, DatabaseTransaction, DbErr,
     SqliteTransactionMode, TransactionOptions, TransactionTrait,
@@ -75,6 +75,12 @@ impl Database {
         });
         let readers = Connector::connect(options).await?;
         Ok(Self { writer, readers })
+    }
+
+    /// Closes all connections, the writing one last: it leaves the file without a write-ahead log.
+    pub(crate) async fn close(&self) -> Result<(), ProjectionError> {
+        self.readers.close_by_ref().await?;
+        Ok(self.writer.close_by_ref().await?)
     }
 
     /// A transaction that may write. On SQLite it takes the lock at once: one that read first could find it taken when

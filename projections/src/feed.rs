@@ -10,6 +10,12 @@ use verbatim_application::{
 /// Batches longer than this are decoded off the async threads.
 const DECODE_INLINE_MAX: usize = 256;
 
+/// About how much JSON a batch holds at most. The log counts events, and a message may have 16 KiB: after a batch of long
+/// ones fewer are asked for.
+const BATCH_BYTES: usize = 8 * 1024 * 1024;
+/// However long they are, so many are asked for.
+const BATCH_MIN: usize = 64;
+
 /// Events that follow each other.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
@@ -18,6 +24,8 @@ pub(crate) struct Batch {
     pub mark: String,
     /// Whether as many came as were asked for, so that there probably are more.
     pub full: bool,
+    /// How much JSON it was.
+    bytes: usize,
     /// Why the batch ends before an event that is there.
     pub broken: Option<DecodeError>,
 }
@@ -48,7 +56,8 @@ pub(crate) fn mark(event: &RecordedEvent) -> String {
 }
 
 fn decode(after: u64, recorded: &[RecordedEvent], full: bool) -> Result<Batch, FeedError> {
-    let mut batch = Batch { events: Vec::with_capacity(recorded.len()), full, ..Batch::default() };
+    let bytes = recorded.iter().map(|event| event.payload.len()).sum();
+    let mut batch = Batch { events: Vec::with_capacity(recorded.len()), full, bytes, ..Batch::default() };
     for (expected, event) in (after + 1..).zip(recorded) {
         if event.position != expected {
             return Err(FeedError::Gap { expected, found: event.position });
@@ -80,27 +89,32 @@ async fn read(log: Arc<dyn EventLog>, after: u64, limit: usize) -> Result<Batch,
 /// Reads the log batch by batch. While a full batch is written, the next one is read and decoded.
 pub(crate) struct Feed {
     log: Arc<dyn EventLog>,
+    /// How many events come to [`BATCH_BYTES`], going by the last batch.
+    most: usize,
     ahead: Option<(u64, JoinHandle<Result<Batch, FeedError>>)>,
 }
 
 impl Feed {
     pub(crate) fn new(log: Arc<dyn EventLog>) -> Self {
-        Self { log, ahead: None }
+        Self { log, most: usize::MAX, ahead: None }
     }
 
     /// The events after a position, at most `limit`.
     pub(crate) async fn next(&mut self, after: u64, limit: usize) -> Result<Batch, FeedError> {
+        let asked = limit.min(self.most);
         let batch = match self.ahead.take() {
             Some((at, mut handle)) if at == after => (&mut handle).await.map_err(FeedError::Decoder)??,
             stale => {
                 if let Some((_, handle)) = stale {
                     handle.abort();
                 }
-                read(Arc::clone(&self.log), after, limit).await?
+                read(Arc::clone(&self.log), after, asked).await?
             }
         };
+        let each = batch.bytes / batch.events.len().max(1);
+        self.most = BATCH_BYTES.checked_div(each).unwrap_or(usize::MAX).max(BATCH_MIN);
         if let Some(last) = batch.last().filter(|_| batch.full) {
-            let ahead = tokio::spawn(read(Arc::clone(&self.log), last, limit));
+            let ahead = tokio::spawn(read(Arc::clone(&self.log), last, limit.min(self.most)));
             self.ahead = Some((last, ahead));
         }
         Ok(batch)

@@ -132,6 +132,14 @@ impl ReadModels {
         tokio::join!(runner.run(shutdown.clone()), self.repair(shutdown));
     }
 
+    /// Closes the database; whoever still reads gets an error. To be called once [`Self::run`] has ended.
+    ///
+    /// # Errors
+    /// The database failed while closing.
+    pub async fn close(&self) -> Result<(), ProjectionError> {
+        self.shared.db.close().await
+    }
+
     async fn repair(&self, shutdown: CancellationToken) {
         let closed = self.shared.gate.closed();
         let names: Vec<&'static str> = closed.iter().copied().collect();

@@ -19,7 +19,10 @@ async fn a_missing_read_model_is_made_and_filled() {
     bench.log.write(world.take());
     let running = bench.start().await;
     bench.settle(&running.models).await;
+    let models = running.models.clone();
     running.stop().await;
+    models.close().await.unwrap();
+    assert!(!bench.folder.path().join("read.db-wal").exists(), "closing leaves one file");
     for end in ["", "-wal", "-shm"] {
         let _ = std::fs::remove_file(format!("{}{end}", bench.path().display()));
     }

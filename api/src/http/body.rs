@@ -59,9 +59,10 @@ pub(crate) trait Shape: Sized + Send + 'static {
     fn read(fields: &mut Fields) -> Option<Self>;
 }
 
-/// Defines a request body: a struct of [`Input`]s whose doc comments go into the OpenAPI document.
+/// Defines a request body: a struct of [`Input`]s whose doc comments go into the OpenAPI document. `at least n` says there how
+/// many fields it must have.
 macro_rules! body {
-    ($(#[doc = $doc:literal])+ $name:ident { $($(#[doc = $about:literal])+ $field:ident: $ty:ty),+ $(,)? }) => {
+    ($(#[doc = $doc:literal])+ $name:ident $(at least $min:literal)? { $($(#[doc = $about:literal])+ $field:ident: $ty:ty),+ $(,)? }) => {
         $(#[doc = $doc])+
         pub(crate) struct $name {
             $($(#[doc = $about])+ pub(crate) $field: $ty,)+
@@ -71,12 +72,15 @@ macro_rules! body {
             const NAME: &'static str = stringify!($name);
 
             fn meta() -> poem_openapi::registry::MetaSchema {
-                $crate::http::schema::object(concat!($($doc, "\n"),+), vec![$((
+                #[allow(unused_mut, reason = "only bodies with a minimum are changed")]
+                let mut meta = $crate::http::schema::object(concat!($($doc, "\n"),+), vec![$((
                     stringify!($field),
                     $crate::http::schema::inline(<$ty as $crate::http::input::Input>::schema()),
                     concat!($($about, "\n"),+),
                     <$ty as $crate::http::input::Input>::REQUIRED,
-                )),+])
+                )),+]);
+                $(meta.min_properties = Some($min);)?
+                meta
             }
 
             fn read(fields: &mut $crate::http::body::Fields) -> Option<Self> {

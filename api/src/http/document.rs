@@ -2,7 +2,7 @@
 
 use super::{answer::problem_meta, context::POSITION_HEADER, problem, routes};
 use poem_openapi::{LicenseObject, OpenApiService};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Number, Value, json};
 use std::sync::LazyLock;
 
 const REQUEST_ID: &str = "X-Request-Id";
@@ -75,7 +75,7 @@ fn refine(document: &mut Value) {
             schema.insert("additionalProperties".to_owned(), json!(false));
         }
     }
-    join_lines(document);
+    tidy(document);
 }
 
 /// Adds what follows from the parts of an operation.
@@ -122,8 +122,9 @@ fn refine_operation(operation: &mut Value) {
     }
 }
 
-/// Doc comments are broken into lines where the source is; Markdown shows some of these breaks.
-fn join_lines(value: &mut Value) {
+/// Doc comments are broken into lines where the source is, and Markdown shows some of these breaks; limits of whole
+/// numbers are whole, though poem-openapi keeps them as floats.
+fn tidy(value: &mut Value) {
     match value {
         Value::Object(members) => {
             for (name, member) in members.iter_mut() {
@@ -135,11 +136,17 @@ fn join_lines(value: &mut Value) {
                             .collect();
                         *text = paragraphs.join("\n\n");
                     }
-                    other => join_lines(other),
+                    #[expect(clippy::cast_possible_truncation, reason = "limits are below 2^53")]
+                    Value::Number(limit) if matches!(name.as_str(), "minimum" | "maximum") => {
+                        if let Some(whole) = limit.as_f64().filter(|limit| limit.fract() == 0.0) {
+                            *limit = Number::from(whole as i64);
+                        }
+                    }
+                    other => tidy(other),
                 }
             }
         }
-        Value::Array(items) => items.iter_mut().for_each(join_lines),
+        Value::Array(items) => items.iter_mut().for_each(tidy),
         _ => {}
     }
 }

@@ -87,8 +87,8 @@ const NAME_PATTERN: &str = concat!(
     r"[^\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]*$",
 );
 
-/// Not blank, no NUL.
-const BODY_PATTERN: &str = r"^[^\u0000]*[^\s\u0000][^\u0000]*$";
+/// Not blank. NUL is refused, too, but a pattern that says so takes generators of test cases ages at this length.
+const BODY_PATTERN: &str = r"\S";
 
 fn patterned(pattern: &str, schema: MetaSchema) -> MetaSchema {
     MetaSchema { pattern: Some(pattern.to_owned()), ..schema }

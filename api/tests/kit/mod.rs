@@ -9,6 +9,7 @@
 
 mod answer;
 mod call;
+pub mod cli;
 mod people;
 mod raw;
 

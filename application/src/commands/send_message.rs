@@ -152,7 +152,9 @@ impl App {
         Ok(PendingSend(self.bus.submit_within(intent, limit).await?))
     }
 
-    /// Queues several messages, to one room or several, as one: a STOMP transaction.
+    /// Queues several messages, to one room or several, as one: a STOMP transaction. Among themselves they keep their
+    /// order, and so they do with the caller's other messages to the room of the last one; a caller who wants it for the
+    /// other rooms too waits for what was sent before.
     ///
     /// # Errors
     /// `overloaded`: nothing was queued; `idempotency_key_reused` if two of them have the same key.

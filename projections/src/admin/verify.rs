@@ -43,10 +43,8 @@ impl Admin {
         let fresh = Database::connect(&url).await?;
         let verified = self.verify_in(&fresh, &projections, progress, on_difference).await;
         // Closed before its file is removed with the folder.
-        let closed = (fresh.readers.close().await, fresh.writer.close().await);
-        let verified = verified?;
-        closed.0.and(closed.1)?;
-        Ok(verified)
+        fresh.close().await?;
+        verified
     }
 
     async fn verify_in(

@@ -34,7 +34,7 @@ body! {
 
 body! {
     /// What to change; what is absent stays.
-    ChangeAccountBody {
+    ChangeAccountBody at least 1 {
         /// What others see from now on.
         display_name: Option<DisplayName>,
         /// The password until now; with `new_password`.

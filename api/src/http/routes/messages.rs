@@ -21,7 +21,7 @@ use verbatim_domain::{RoomId, text::MessageBody};
 body! {
     /// Something to say.
     SayBody {
-        /// The text, kept to the byte; at most 16,384 bytes of UTF-8.
+        /// The text, kept to the byte: not blank, no NUL, at most 16,384 bytes of UTF-8.
         body: MessageBody,
     }
 }

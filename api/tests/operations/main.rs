@@ -1,0 +1,18 @@
+//! Black-box tests of what operators do and see: the command line, settings, logs, metrics, projections, import.
+
+#[path = "../common/mod.rs"]
+mod common;
+#[path = "../kit/mod.rs"]
+mod kit;
+
+mod admin;
+mod command_line;
+mod corpus_soak;
+mod events;
+mod import;
+mod logs;
+mod metrics;
+mod projections;
+mod rebuild;
+mod recovery;
+mod settings;
