@@ -4,6 +4,7 @@
 pub mod cli;
 pub mod config;
 pub mod http;
+mod listen;
 mod operations;
 pub mod realtime;
 mod serve;

@@ -3,6 +3,7 @@
 use crate::{
     config::Config,
     http::{self, EventStreams, HttpOptions, HttpState},
+    listen::Door,
     operations::{Dependencies, Operators},
     realtime::Hub,
     telemetry::Telemetry,
@@ -10,10 +11,7 @@ use crate::{
     ws::{Realtime, SESSIONS_MAX, WsEndpoint},
 };
 use async_trait::async_trait;
-use poem::{
-    Route, Server,
-    listener::{Acceptor, Listener, TcpListener},
-};
+use poem::{Route, Server};
 use std::{io::Write, process::ExitCode, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -46,15 +44,9 @@ impl EventStreams for Realtime {
 pub(crate) async fn serve(config: Config) -> Result<ExitCode, Failure> {
     let lock = FolderLock::take(&config.data)?;
     let node = Node::open(&config).await?;
-    let listener = TcpListener::bind(config.listen)
-        .into_acceptor()
-        .await
+    let door = Door::open(config.listen)
         .map_err(Failure::while_trying(format!("can't listen on {}", config.listen)))?;
-    let address = listener
-        .local_addr()
-        .first()
-        .and_then(|address| address.as_socket_addr().copied())
-        .unwrap_or(config.listen);
+    let address = door.address().unwrap_or(config.listen);
 
     let (sessions_stop, runner_stop) = (CancellationToken::new(), CancellationToken::new());
     let telemetry = Arc::new(Telemetry(node.metrics.clone()));
@@ -93,16 +85,18 @@ pub(crate) async fn serve(config: Config) -> Result<ExitCode, Failure> {
     };
     let endpoint = http::app(state, options, Route::new().at("/ws", WsEndpoint::new(realtime)));
 
+    // Before anybody is told that it runs: who starts it may stop it at once.
+    let stop = stop_signal();
     announce(address);
     let signal = {
         let sessions_stop = sessions_stop.clone();
         async move {
-            stop_signal().await;
+            stop.await;
             tracing::info!("stopping: what was accepted is finished, clients are told to come back");
             sessions_stop.cancel();
         }
     };
-    Server::new_with_acceptor(listener)
+    Server::new_with_acceptor(door)
         .run_with_graceful_shutdown(endpoint, signal, Some(STOP_LIMIT))
         .await
         .map_err(Failure::while_trying("the server failed"))?;
@@ -136,25 +130,32 @@ fn announce(address: std::net::SocketAddr) {
     tracing::info!(%address, "ready");
 }
 
+/// Ends with the first SIGTERM or Ctrl-C after this call, not after the first poll.
+#[cfg(unix)]
+fn stop_signal() -> impl Future<Output = ()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let listening = [SignalKind::terminate(), SignalKind::interrupt()].map(|kind| signal(kind).ok());
+    async move {
+        let each = listening.into_iter().flatten().map(|mut signal| {
+            Box::pin(async move {
+                // None: no more signals can be had; then nothing but a kill ends the service.
+                if signal.recv().await.is_none() {
+                    std::future::pending::<()>().await;
+                }
+            })
+        });
+        let each: Vec<_> = each.collect();
+        if each.is_empty() {
+            return std::future::pending().await;
+        }
+        futures_util::future::select_all(each).await;
+    }
+}
+
+/// Ends with the first Ctrl-C.
+#[cfg(not(unix))]
 async fn stop_signal() {
-    let interrupt = async {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    };
-    #[cfg(unix)]
-    let terminate = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => {
-                signal.recv().await;
-            }
-            Err(_) => std::future::pending().await,
-        }
-    };
-    #[cfg(not(unix))]
-    let terminate = std::future::pending::<()>();
-    tokio::select! {
-        () = interrupt => {}
-        () = terminate => {}
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
     }
 }

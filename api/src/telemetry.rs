@@ -29,6 +29,10 @@ impl BusObserver for Telemetry {
     fn conflicted(&self) {
         self.0.bus_conflicts.inc();
     }
+
+    fn panicked(&self) {
+        self.0.bus_panics.inc();
+    }
 }
 
 impl HubObserver for Telemetry {

@@ -30,6 +30,8 @@ pub struct Metrics {
     pub bus_overloaded: IntCounter,
     /// Batches that lost a race for a stream.
     pub bus_conflicts: IntCounter,
+    /// Batches that a bug has ended; their commands heard `unavailable`.
+    pub bus_panics: IntCounter,
     /// Log position that each projection has applied.
     pub projection_position: IntGaugeVec,
     /// Events that each projection has not applied yet.
@@ -108,6 +110,7 @@ impl Metrics {
             events_appended: count("verbatim_events_appended_total", "Events appended by this process.")?,
             bus_overloaded: count("verbatim_bus_overloaded_total", "Commands that found the queue full.")?,
             bus_conflicts: count("verbatim_bus_conflicts_total", "Batches that lost a race for a stream.")?,
+            bus_panics: count("verbatim_bus_panics_total", "Batches of commands that a bug has ended.")?,
             projection_position: gauges(
                 "verbatim_projection_position",
                 "Log position that the projection has applied.",

@@ -138,6 +138,13 @@ impl Inbox {
         self.first.is_some()
     }
 
+    /// Takes the next item, if there is one, without waiting.
+    pub fn take_one(&mut self) -> Option<Item> {
+        let item = self.first.take().or_else(|| self.items.try_recv().ok())?;
+        self.level.bytes.fetch_sub(cost(&item), Ordering::Relaxed);
+        Some(item)
+    }
+
     /// Takes what is there, at most `limit` items, without waiting.
     pub fn take(&mut self, limit: usize) -> Vec<Item> {
         let mut items = Vec::with_capacity(limit.min(self.items.len() + 1));

@@ -1,6 +1,6 @@
 //! Server-sent events (WHATWG HTML, section 9.2): a room's messages, and a member's own unread counts.
 
-use super::{Encoding, Inbox, Item, Overflow, Payload, Subscription, encode_message, outbox};
+use super::{Encoding, Inbox, Item, Overflow, Payload, RESUME_PAGE, Subscription, encode_message, outbox};
 use crate::ws::Realtime;
 use bytes::Bytes;
 use futures_util::stream;
@@ -10,17 +10,15 @@ use tokio::{
     sync::OwnedSemaphorePermit,
     time::{Interval, MissedTickBehavior, interval},
 };
-use verbatim_application::{
-    AppError, Caller, ErrorClass, ports::Range, queries::PAGE_MAX, views::MessageView,
-};
+use verbatim_application::{AppError, Caller, ErrorClass, ports::Range, views::MessageView};
 use verbatim_domain::{MemberId, RoomId};
 
 /// A comment is sent this often, so that proxies and clients see that the stream lives.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// When a client is told to come back after a stream ends, in milliseconds.
 const RETRY_MS: u32 = 2_000;
-/// Items written as one chunk.
-const ITEMS_AT_ONCE: usize = 128;
+/// A chunk is written once it has so many bytes: it is a copy, and a client that does not read keeps one.
+const CHUNK_BYTES: usize = 32 * 1024;
 
 struct Session {
     realtime: Realtime,
@@ -81,15 +79,18 @@ impl Session {
             }
             more = self.inbox.ready() => {
                 self.over = !more;
-                self.take(ITEMS_AT_ONCE, false, chunk);
+                self.take(false, chunk);
             }
             _ = self.heartbeat.tick() => chunk.push_str(": heartbeat\n\n"),
         }
     }
 
-    /// Writes what is queued; while history is being read, live messages are dropped, for it has them already.
-    fn take(&mut self, limit: usize, resuming: bool, chunk: &mut String) {
-        for item in self.inbox.take(limit) {
+    /// Writes what is queued, a chunk of it at most; while history is being read, live messages are dropped, for it has
+    /// them already.
+    fn take(&mut self, resuming: bool, chunk: &mut String) {
+        while (resuming || chunk.len() < CHUNK_BYTES)
+            && let Some(item) = self.inbox.take_one()
+        {
             if item.seq > 0 && (resuming || item.seq <= self.resumed_to) {
                 continue;
             }
@@ -100,7 +101,7 @@ impl Session {
 
     async fn page(&mut self, room: RoomId, after: u64) -> Result<Vec<MessageView>, AppError> {
         let app = &self.realtime.app;
-        let page = app.history.messages(room, Range::After(after), PAGE_MAX).await?;
+        let page = app.history.messages(room, Range::After(after), RESUME_PAGE).await?;
         // Checked after it was read: what was said after a removal is not told, though the push of it is on its way.
         app.admit(self.member, room).await?;
         Ok(page)
@@ -116,12 +117,12 @@ impl Session {
                     }
                 }
                 self.resume = match page.last() {
-                    Some(newest) if page.len() == PAGE_MAX => Some((room, newest.seq)),
+                    Some(newest) if page.len() == RESUME_PAGE => Some((room, newest.seq)),
                     _ => None,
                 };
                 // As long as there is more to read, history has what came meanwhile; at its end, what came after that is
                 // new.
-                self.take(usize::MAX, self.resume.is_some(), chunk);
+                self.take(self.resume.is_some(), chunk);
             }
             Err(error) => self.end("failed", &error, chunk),
         }
@@ -167,8 +168,7 @@ impl Realtime {
     fn session(
         &self,
         member: MemberId,
-        inbox: Inbox,
-        subscription: Subscription,
+        (inbox, subscription): (Inbox, Subscription),
         place: OwnedSemaphorePermit,
         greeting: String,
         resume: Option<(RoomId, u64)>,
@@ -209,9 +209,9 @@ impl Realtime {
         // Checked after the hub knows of it: a removal in between can't be missed.
         let last = self.app.admit(caller.member_id, room).await?;
         let greeting = format!("retry: {RETRY_MS}\n: connected\n\n");
-// Nobody has seen what has not been said: beyond the end is the end.
+        // Nobody has seen what has not been said: beyond the end is the end.
         let resume = after.map(|after| (room, after.min(last)));
-        let session = self.session(caller.member_id, inbox, subscription, place, greeting, resume);
+        let session = self.session(caller.member_id, (inbox, subscription), place, greeting, resume);
         Ok(respond(session))
     }
 
@@ -226,6 +226,6 @@ impl Realtime {
         let member_id = caller.member_id;
         let greeting =
             format!("retry: {RETRY_MS}\nevent: connected\ndata: {{\"member_id\":\"{member_id}\"}}\n\n");
-        Ok(respond(self.session(member_id, inbox, subscription, place, greeting, None)))
+        Ok(respond(self.session(member_id, (inbox, subscription), place, greeting, None)))
     }
 }

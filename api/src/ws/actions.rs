@@ -247,6 +247,12 @@ impl Connection {
             self.receipt(commit.receipt);
             return Ok(());
         }
+        // Messages to several rooms are decided in one place, apart from what else goes to these rooms: only waiting keeps
+        // this client's order there, before it and after it.
+        let several = messages.windows(2).any(|pair| matches!(pair, [a, b] if a.room_id != b.room_id));
+        if several {
+            self.finish_in_flight().await;
+        }
         let pending = self.realtime.app.begin_send_all(member, messages, Some(&self.id))?;
         self.in_flight.push(Box::pin(async move {
             match pending.wait().await {
@@ -259,6 +265,9 @@ impl Connection {
                 Err(error) => Finished::Failed { error, receipt: commit.receipt },
             }
         }));
+        if several {
+            self.finish_in_flight().await;
+        }
         Ok(())
     }
 

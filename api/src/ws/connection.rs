@@ -380,6 +380,13 @@ impl Connection {
         self.push(frame);
     }
 
+    /// Waits until nothing is under way; each part of it has a time limit of its own.
+    pub(super) async fn finish_in_flight(&mut self) {
+        while let Some(finished) = self.in_flight.next().await {
+            self.finish(finished);
+        }
+    }
+
     fn finish(&mut self, finished: Finished) {
         match finished {
             Finished::Receipts(receipts) => {

@@ -1,13 +1,13 @@
 //! Sending a subscription what it missed, page by page, before it goes live.
 
 use super::{connection::Connection, slots::Resume};
-use crate::realtime::{Item, encode_message};
-use verbatim_application::{AppError, ports::Range, queries::PAGE_MAX, views::MessageView};
+use crate::realtime::{Item, RESUME_PAGE, encode_message};
+use verbatim_application::{AppError, ports::Range, views::MessageView};
 
 impl Connection {
     async fn page(&mut self, resume: Resume) -> Result<Vec<MessageView>, AppError> {
         let app = &self.realtime.app;
-        let page = app.history.messages(resume.room, Range::After(resume.after), PAGE_MAX).await?;
+        let page = app.history.messages(resume.room, Range::After(resume.after), RESUME_PAGE).await?;
         // Checked after it was read: what was said after a removal is not told, though the push of it is on its way.
         app.admit(self.caller()?.member_id, resume.room).await?;
         Ok(page)
@@ -35,7 +35,7 @@ impl Connection {
                 self.deliver(Item { payload, subscription: resume.slot, seq: 0, last: false });
             }
         }
-        let more = page.last().filter(|_| page.len() == PAGE_MAX && self.slots.get(resume.slot).is_some());
+        let more = page.last().filter(|_| page.len() == RESUME_PAGE && self.slots.get(resume.slot).is_some());
         if let (Some(newest), Some(front)) = (more, self.slots.resumes.front_mut()) {
             front.after = newest.seq;
         } else {

@@ -7,6 +7,7 @@
     unused_imports,
     reason = "each test binary includes this module and uses a part of it"
 )]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails where it finds something wrong")]
 
 mod app;
 mod member;

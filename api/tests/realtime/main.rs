@@ -1,4 +1,5 @@
 //! Black-box tests of what is pushed, and of what must survive.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails where it finds something wrong")]
 
 #[path = "../common/mod.rs"]
 mod common;

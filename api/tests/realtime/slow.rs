@@ -18,7 +18,7 @@ const MEASURED: usize = 150;
 /// Messages by which the slow ones must be gone.
 const MESSAGES_MAX: usize = 1_500;
 /// What the machine may add to a latency on a bad day.
-const SLACK: Duration = Duration::from_millis(50);
+const SLACK: Duration = Duration::from_millis(100);
 /// Memory that may be added: the slow ones' queues share their text, so it is far from what they are owed, which is
 /// 1 MiB each.
 const MEMORY_MAX: u64 = 100 * 1024 * 1024;

@@ -66,7 +66,7 @@ async fn a_quiet_stream_sends_comments() {
     let mut text = String::new();
     crate::common::within("a heartbeat", async {
         while !text.contains(": heartbeat\n\n") {
-            text.push_str(&String::from_utf8(response.chunk().await.unwrap().unwrap().to_vec()).unwrap());
+            text.push_str(std::str::from_utf8(&response.chunk().await.unwrap().unwrap()).unwrap());
         }
     })
     .await;
