@@ -88,8 +88,9 @@ async fn browsers_are_told_what_not_to_do() {
         (api.get("/rooms").problem(401, "missing_token").await, "no-store"),
         (api.page("/nothing").problem(404, "path_not_found").await, "no-store"),
         (api.page("/metrics").ok(200).await, "no-store"),
-        (api.page("/").ok(200).await, "public"),
-        (api.page("/docs").ok(200).await, "public"),
+        (api.page("/").ok(200).await, "no-cache"),
+        (api.page("/docs").ok(200).await, "no-cache"),
+        (api.page("/docs/swagger-ui.js").ok(200).await, "public"),
     ];
     for (answer, cached) in &answers {
         let csp = answer.header("Content-Security-Policy").unwrap();
