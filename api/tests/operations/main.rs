@@ -9,6 +9,7 @@ mod kit;
 mod admin;
 mod command_line;
 mod corpus_soak;
+mod crowds;
 mod events;
 mod import;
 mod logs;
