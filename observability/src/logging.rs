@@ -1,9 +1,13 @@
 //! Logs: bunyan JSON lines for machines, plain lines for people.
 
 use std::io::IsTerminal;
-use tracing::subscriber::set_global_default;
+use tracing::{Event, Subscriber, subscriber::set_global_default};
 use tracing_bunyan_formatter::{BunyanFormattingLayer, JsonStorageLayer};
-use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, layer::SubscriberExt};
+use tracing_subscriber::{
+    EnvFilter, Layer, Registry, fmt,
+    layer::{Context, SubscriberExt},
+    registry::LookupSpan,
+};
 
 /// What is logged unless asked otherwise: our own INFO, what others warn of.
 const DEFAULT_FILTER: &str = "warn,verbatim=info,verbatim_api=info,verbatim_application=info,\
@@ -26,6 +30,20 @@ impl Format {
     }
 }
 
+/// Lets a layer see events only. The bunyan layer would write two more lines for every span, its start and its end; what
+/// they say stands in the one line of each request already. Fields of spans reach it through `JsonStorageLayer`.
+struct EventsOnly<L>(L);
+
+impl<S, L> Layer<S> for EventsOnly<L>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    L: Layer<S>,
+{
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        self.0.on_event(event, context);
+    }
+}
+
 /// Logging can't be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum LoggingError {
@@ -45,7 +63,7 @@ pub fn init(name: &str, filter: Option<&str>, format: Format) -> Result<(), Logg
     let filter = EnvFilter::builder().parse(filter.unwrap_or(DEFAULT_FILTER))?;
     match format {
         Format::Bunyan => {
-            let lines = BunyanFormattingLayer::new(name.to_owned(), std::io::stderr);
+            let lines = EventsOnly(BunyanFormattingLayer::new(name.to_owned(), std::io::stderr));
             set_global_default(Registry::default().with(filter).with(JsonStorageLayer).with(lines))?;
         }
         Format::Readable => {
