@@ -179,7 +179,7 @@ impl Node {
         let metrics = Metrics::new()?;
         let telemetry = Arc::new(Telemetry(metrics.clone()));
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let ids: Arc<dyn IdGenerator> = Arc::new(UuidV7Generator::default());
+        let ids: Arc<dyn IdGenerator> = Arc::new(UuidV7Generator);
         let log = open_log(config)?;
         let sessions = SqliteSessions::open(config.data.join("sessions.db"), sessions::SQLITE)?;
         let secret = match &config.jwt_secret {

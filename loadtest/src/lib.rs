@@ -4,7 +4,7 @@
 //!
 //! * [`stomp`], [`http`] and [`process`] are small clients and process handling.
 //! * [`stompbench`] is a load generator for any STOMP-over-WebSocket server; `limitserver` is its yardstick.
-//! * [`bench`] runs the scenarios of `make bench` against both and compares.
+//! * [`mod@bench`] runs the scenarios of `make bench` against both and compares.
 //! * [`oracle`] drives the server through crashes and says afterwards what was lost, doubled, reordered or miscounted.
 
 pub mod bench;

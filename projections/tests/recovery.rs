@@ -4,7 +4,7 @@
 mod common;
 
 use common::{
-    Bench, Running, assert_verified, eventually,
+    Bench, Collector, Running, assert_verified, eventually,
     log::MemoryLog,
     tables,
     world::{Act, World},
@@ -117,4 +117,29 @@ async fn an_older_log_that_was_written_on_is_noticed() {
         log.write(world.take());
     }
     starts_over(bench, log, &world).await;
+}
+
+#[tokio::test]
+async fn a_rebuild_while_the_service_is_down_tells_nobody_again() {
+    let mut bench = Bench::new();
+    let mut world = World::populated(3, 2);
+    bench.log.write(world.take());
+    let running = bench.start().await;
+    bench.settle(&running.models).await;
+    world.act(&Act::Send { room: 0, member: 0 });
+    bench.log.write(world.take());
+    bench.settle(&running.models).await;
+    running.stop().await;
+    let models = bench.open().await;
+    models.admin().rebuild(&models.admin().names(), &mut |_| {}).await.unwrap();
+    models.close().await.unwrap();
+
+    bench.broadcast = Collector::new();
+    let running = bench.start().await;
+    world.act(&Act::Send { room: 0, member: 0 });
+    bench.log.write(world.take());
+    // The last batch before the stop is told again: whether it was told is written down with the next one only.
+    let head = bench.log.len();
+    eventually("the pushes", async || bench.broadcast.positions() == [head - 1, head]).await;
+    running.stop().await;
 }

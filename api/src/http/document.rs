@@ -1,6 +1,6 @@
 //! The OpenAPI document: what poem-openapi makes of the operations, and what it has no words for.
 
-use super::{answer::problem_meta, context::POSITION_HEADER, problem, routes};
+use super::{answer::problem_meta, context::POSITION_HEADER, problem, routes, schema::WHOLE_MAX};
 use poem_openapi::{LicenseObject, OpenApiService};
 use serde_json::{Map, Number, Value, json};
 use std::sync::LazyLock;
@@ -136,10 +136,17 @@ fn tidy(value: &mut Value) {
                             .collect();
                         *text = paragraphs.join("\n\n");
                     }
-                    #[expect(clippy::cast_possible_truncation, reason = "limits are below 2^53")]
+                    #[expect(
+                        clippy::cast_possible_truncation,
+                        clippy::cast_sign_loss,
+                        reason = "limits are 0 to 2^53"
+                    )]
                     Value::Number(limit) if matches!(name.as_str(), "minimum" | "maximum") => {
                         if let Some(whole) = limit.as_f64().filter(|limit| limit.fract() == 0.0) {
-                            *limit = Number::from(whole as i64);
+                            // Reading a float back from text may miss by one in the last place.
+                            let whole = whole as u64;
+                            *limit =
+                                Number::from(if whole.abs_diff(WHOLE_MAX) <= 1 { WHOLE_MAX } else { whole });
                         }
                     }
                     other => tidy(other),

@@ -57,8 +57,10 @@ const DOCS_START: &str = "SwaggerUIBundle({
 });
 ";
 
-/// Text that is the same for every run of one build.
+/// Text that changes with an upgrade only, and is large.
 const CACHED: &str = "public, max-age=3600";
+/// Text that must be today's.
+const FRESH: &str = "no-cache";
 
 /// Whether what this service depends on is there.
 #[async_trait]
@@ -91,14 +93,14 @@ static SWAGGER_UI: LazyLock<Option<SwaggerUi>> = LazyLock::new(|| {
 
 fn page(html: &'static str, policy: Policy) -> impl Endpoint<Output = Response> + 'static {
     make_sync(move |_| {
-        let mut response = text("text/html; charset=utf-8", Bytes::from_static(html.as_bytes()));
+        let mut response = text("text/html; charset=utf-8", FRESH, Bytes::from_static(html.as_bytes()));
         response.set_data(policy);
         response
     })
 }
 
-fn text(content_type: &'static str, body: Bytes) -> Response {
-    Response::builder().content_type(content_type).header(header::CACHE_CONTROL, CACHED).body(body)
+fn text(content_type: &'static str, caching: &'static str, body: Bytes) -> Response {
+    Response::builder().content_type(content_type).header(header::CACHE_CONTROL, caching).body(body)
 }
 
 fn asset(
@@ -108,7 +110,7 @@ fn asset(
     make(move |_: Request| async move {
         // A test holds that it is there.
         let ui = SWAGGER_UI.as_ref().ok_or_else(|| Problem::bare(StatusCode::NOT_FOUND))?;
-        Ok::<_, poem::Error>(text(content_type, part(ui).clone()))
+        Ok::<_, poem::Error>(text(content_type, CACHED, part(ui).clone()))
     })
 }
 
@@ -138,10 +140,11 @@ pub(super) fn resources(readiness: &Arc<dyn Readiness>, metrics: &Metrics) -> Ve
         Resource::new("/docs/swagger-ui.js").get(asset("text/javascript; charset=utf-8", |ui| &ui.script)),
         Resource::new("/docs/swagger-ui.css").get(asset("text/css; charset=utf-8", |ui| &ui.style)),
         Resource::new("/docs/start.js").get(make_sync(|_| {
-            text("text/javascript; charset=utf-8", Bytes::from_static(DOCS_START.as_bytes()))
+            text("text/javascript; charset=utf-8", CACHED, Bytes::from_static(DOCS_START.as_bytes()))
         })),
-        Resource::new("/openapi.json")
-            .get(make_sync(|_| text("application/json", Bytes::from_static(document::text().as_bytes())))),
+        Resource::new("/openapi.json").get(make_sync(|_| {
+            text("application/json", FRESH, Bytes::from_static(document::text().as_bytes()))
+        })),
         Resource::new("/health/live").get(make_sync(|_| poem::web::Json(json!({ "status": "live" })))),
         Resource::new("/health/ready").get(make(move |_| {
             let readiness = readiness.clone();

@@ -52,8 +52,8 @@ pub struct Problem {
     pub errors: Vec<Wrong>,
     /// When to try again.
     pub retry_after: Option<Duration>,
-    /// The methods that a path has, for 405 (RFC 9110, section 15.5.6).
-    pub allow: Option<HeaderValue>,
+    /// The methods that a path has, for 405 (RFC 9110, section 15.5.6). Boxed, for most problems have none.
+    pub allow: Option<Box<HeaderValue>>,
     /// What lies beneath; logged, never shown.
     #[source]
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
@@ -185,7 +185,10 @@ impl Problem {
     #[must_use]
     pub fn method_not_allowed(allow: HeaderValue) -> Self {
         let detail = "this path has other methods; the header Allow names them";
-        Self { allow: Some(allow), ..Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail) }
+        Self {
+            allow: Some(Box::new(allow)),
+            ..Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
+        }
     }
 
     /// The body is not JSON, by its own account.
@@ -246,7 +249,7 @@ impl Problem {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
         }
         if let Some(allow) = &self.allow {
-            headers.insert(header::ALLOW, allow.clone());
+            headers.insert(header::ALLOW, HeaderValue::clone(allow));
         }
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, self.challenge());

@@ -29,10 +29,13 @@ use verbatim_domain::{MemberId, RoomId, member::MemberRole};
 
 static DOCUMENT: LazyLock<Value> = LazyLock::new(|| serde_json::from_str(&openapi_document()).unwrap());
 
+/// Who asked for a stream, of which room, after which message.
+type Asked = (MemberId, Option<RoomId>, Option<u64>);
+
 /// What a stream, the observer and the readiness check were asked and say.
 #[derive(Default)]
 pub(super) struct Probe {
-    pub(super) streams: Mutex<Vec<(MemberId, Option<RoomId>, Option<u64>)>>,
+    pub(super) streams: Mutex<Vec<Asked>>,
     pub(super) answered: Mutex<Vec<(&'static str, String, u16)>>,
     pub(super) broken: Mutex<Option<String>>,
 }

@@ -171,3 +171,15 @@ fn references_lead_somewhere() {
     let valid = |name: &String| name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
     assert!(schemas.keys().all(valid));
 }
+
+#[test]
+fn limits_are_exact() {
+    let document = document();
+    let (_, send) = operations(&document)
+        .into_iter()
+        .find(|(name, _)| name.starts_with("PUT") && name.ends_with("read-cursor"))
+        .unwrap();
+    let reference = send["requestBody"]["content"]["application/json"]["schema"]["$ref"].as_str().unwrap();
+    let seq = &document.pointer(reference.trim_start_matches('#')).unwrap()["properties"]["seq"];
+    assert_eq!((seq["minimum"].as_u64(), seq["maximum"].as_u64()), (Some(0), Some((1 << 53) - 1)));
+}
