@@ -6,7 +6,6 @@ use tracing_bunyan_formatter::{BunyanFormattingLayer, JsonStorageLayer};
 use tracing_subscriber::{
     EnvFilter, Layer, Registry, fmt,
     layer::{Context, SubscriberExt},
-    registry::LookupSpan,
 };
 
 /// What is logged unless asked otherwise: our own INFO, what others warn of.
@@ -30,15 +29,12 @@ impl Format {
     }
 }
 
-/// Lets a layer see events only. The bunyan layer would write two more lines for every span, its start and its end; what
-/// they say stands in the one line of each request already. Fields of spans reach it through `JsonStorageLayer`.
+/// Passes events on to a layer, and keeps the begin and end of spans from it: the bunyan formatter writes a line for each,
+/// so that every request would stand in the log three times, once before its route is known. The fields of spans are in
+/// the lines of their events all the same, by way of [`JsonStorageLayer`].
 struct EventsOnly<L>(L);
 
-impl<S, L> Layer<S> for EventsOnly<L>
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-    L: Layer<S>,
-{
+impl<S: Subscriber, L: Layer<S>> Layer<S> for EventsOnly<L> {
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         self.0.on_event(event, context);
     }

@@ -7,7 +7,7 @@ use crate::{
 use clap::Args;
 use serde::Deserialize;
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read},
     path::PathBuf,
     process::ExitCode,
     sync::Arc,
@@ -19,7 +19,7 @@ use verbatim_application::commands::{ImportOutcome, ImportedMessage, Importer};
 /// Lines that are worked on at once. Large enough to fill the batches of the command bus.
 const CHUNK: usize = 4_096;
 /// Longest line, in bytes.
-const LINE_MAX: usize = 256 * 1024;
+const LINE_MAX: u64 = 256 * 1024;
 /// Lines that are refused and named one by one; further ones are only counted.
 const NAMED_MAX: u64 = 100;
 /// How long the read models may take to follow, once everything is in the log.
@@ -70,14 +70,10 @@ pub(super) async fn run(config: &Config, arguments: &Arguments) -> Result<ExitCo
         .map_err(Failure::while_trying(format!("{path} can't be opened")))?;
     let size = file.metadata().map_err(Failure::while_trying(format!("{path} can't be read")))?.len();
     // If a service runs, it projects and pushes; if none does, the read models are brought up to date here.
-    let alone = match FolderLock::take(&config.data) {
-        Ok(lock) => Some(lock),
-        Err(Failure::InUse(_)) => None,
-        Err(failure) => return Err(failure),
-    };
+    let mut alone = folder_if_free(config)?;
     let node = Node::open(config).await?;
     let stop = CancellationToken::new();
-    let projecting = alone.is_some().then(|| node.project(stop.clone()));
+    let mut projecting = alone.is_some().then(|| node.project(stop.clone()));
     let bar = super::projections::bar("bytes");
     bar.set_message("importing");
     bar.set_length(size);
@@ -85,6 +81,11 @@ pub(super) async fn run(config: &Config, arguments: &Arguments) -> Result<ExitCo
     let tally = import(&node, file, &path, &bar).await;
     bar.finish_and_clear();
     let seconds = started.elapsed().as_secs_f64();
+    if alone.is_none() {
+        // Who had the folder may have stopped meanwhile, and left the read models where they were.
+        alone = folder_if_free(config)?;
+        projecting = alone.is_some().then(|| node.project(stop.clone()));
+    }
     if let Some(projecting) = projecting {
         if tally.is_ok() {
             let head = node.app.log.head().await?;
@@ -96,6 +97,7 @@ pub(super) async fn run(config: &Config, arguments: &Arguments) -> Result<ExitCo
         }
     }
     node.close().await;
+    drop(alone);
     let Tally { imported, repeated, refused } = tally?;
     let rate = (imported + repeated) as f64 / seconds.max(f64::EPSILON);
     super::print(&format!(
@@ -103,6 +105,27 @@ pub(super) async fn run(config: &Config, arguments: &Arguments) -> Result<ExitCo
          {seconds:.2} s, {rate:.0} messages/s"
     ));
     Ok(if refused == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The data folder, unless a service or another import has it.
+fn folder_if_free(config: &Config) -> Result<Option<FolderLock>, Failure> {
+    match FolderLock::take(&config.data) {
+        Ok(lock) => Ok(Some(lock)),
+        Err(Failure::InUse(_)) => Ok(None),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// Reads a line into `text`: how many bytes it has in the file, 0 at its end, and whether `text` has all of it. Of one
+/// that is longer than [`LINE_MAX`], the rest is passed over.
+fn next_line(reader: &mut impl BufRead, text: &mut Vec<u8>) -> std::io::Result<(u64, bool)> {
+    text.clear();
+    let mut count = reader.by_ref().take(LINE_MAX).read_until(b'\n', text)? as u64;
+    if count < LINE_MAX || text.last() == Some(&b'\n') {
+        return Ok((count, true));
+    }
+    count += reader.skip_until(b'\n')? as u64;
+    Ok((count, false))
 }
 
 async fn import(
@@ -114,19 +137,18 @@ async fn import(
     let mut importer = Importer::new(Arc::clone(&node.app));
     let mut reader = BufReader::with_capacity(1 << 20, file);
     let mut tally = Tally::default();
-    let (mut number, mut read, mut text) = (0_u64, 0_u64, Vec::new());
+    let (mut number, mut read, mut text) = (0, 0, Vec::new());
     let mut chunk: Vec<(u64, ImportedMessage)> = Vec::with_capacity(CHUNK);
     loop {
-        text.clear();
-        let count = std::io::Read::take(&mut reader, LINE_MAX as u64)
-            .read_until(b'\n', &mut text)
+        let (count, whole) = next_line(&mut reader, &mut text)
             .map_err(Failure::while_trying(format!("{path} can't be read on after line {number}")))?;
         if count > 0 {
             number += 1;
-            read += count as u64;
-            if count == LINE_MAX && text.last() != Some(&b'\n') {
-                return Err(Failure::Unsound(format!("line {number} is longer than {LINE_MAX} bytes")));
-            }
+            read += count;
+        }
+        if count > 0 && !whole {
+            tally.refuse(number, &format!("is longer than {LINE_MAX} bytes"));
+        } else if count > 0 {
             match std::str::from_utf8(&text).map(str::trim) {
                 Ok("") => {}
                 Ok(line) => match parse(line) {
@@ -155,5 +177,26 @@ async fn import(
         if count == 0 {
             return Ok(tally);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_line_costs_itself_and_no_other() {
+        let long = "x".repeat(usize::try_from(LINE_MAX).unwrap());
+        let text = format!("one\n{long}\n\n{long}{long}\ntwo");
+        let (mut reader, mut line, mut found) = (BufReader::new(text.as_bytes()), Vec::new(), Vec::new());
+        loop {
+            match next_line(&mut reader, &mut line).unwrap() {
+                (0, _) => break,
+                (count, whole) => found.push((count, whole)),
+            }
+        }
+        let long = LINE_MAX + 1;
+        assert_eq!(found, [(4, true), (long, false), (1, true), (LINE_MAX + long, false), (3, true)]);
+        assert_eq!(found.iter().map(|line| line.0).sum::<u64>(), text.len() as u64);
     }
 }

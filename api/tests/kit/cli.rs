@@ -30,7 +30,7 @@ pub async fn run(mut command: Command, limit: Duration) -> Output {
 
 /// A command that goes on until this is dropped.
 pub struct Running {
-    _child: Child,
+    child: Child,
     lines: Lines<BufReader<ChildStdout>>,
 }
 
@@ -40,13 +40,19 @@ impl Running {
         let mut command = binary(Path::new(env!("CARGO_BIN_EXE_verbatim")), app.folder(), arguments);
         let mut child = command.arg("--data").arg(app.data()).stdout(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        Self { _child: child, lines }
+        Self { child, lines }
     }
 
     /// The next line that it prints.
     pub async fn line(&mut self) -> String {
         let line = crate::common::within("a line of a command", self.lines.next_line()).await;
         line.unwrap().expect("the command ended")
+    }
+
+    /// Waits for its end, which must be a good one.
+    pub async fn ended(mut self) {
+        let status = crate::common::within("the end of a command", self.child.wait()).await.unwrap();
+        assert!(status.success(), "{status}");
     }
 }
 

@@ -84,7 +84,6 @@ async fn import(app: &App, file: &Path) -> String {
     let arguments = ["import", file.to_str().unwrap(), "--data", app.data().to_str().unwrap()];
     let output = run(binary(&program(), app.folder(), &arguments), STEP_LIMIT).await;
     assert!(output.status.success(), "{output:?}");
-    println!("{}", output.stdout);
     output.stdout
 }
 

@@ -2,7 +2,11 @@
 
 use crate::{
     common::{App, Output, Setup},
-    kit::{Api, cli::succeed, start},
+    kit::{
+        Api,
+        cli::{Running, succeed},
+        start,
+    },
 };
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -61,16 +65,25 @@ fn in_sql(app: &App) -> Vec<(String, String, i64, String, String)> {
 
 /// The same, as it should be after the import of these lines.
 fn expected(lines: &[String]) -> Vec<(String, String, i64, String, String)> {
-    let mut all: Vec<(String, String, i64, String, String)> = Vec::new();
+    let (mut all, mut counts) = (Vec::new(), std::collections::HashMap::new());
     for line in lines {
         let line: Value = serde_json::from_str(line).unwrap();
         let text = |field: &str| line[field].as_str().unwrap().to_owned();
-        let seq = 1 + all.iter().filter(|said| said.0 == text("room")).count();
+        let seq = counts.entry(text("room")).or_insert(0_i64);
+        *seq += 1;
         let sent_at = text("sent_at").replace('Z', ".000000Z");
-        all.push((text("room"), text("sender"), i64::try_from(seq).unwrap(), text("body"), sent_at));
+        all.push((text("room"), text("sender"), *seq, text("body"), sent_at));
     }
     all.sort_by(|a, b| (&a.0, a.2).cmp(&(&b.0, b.2)));
     all
+}
+
+#[track_caller]
+fn has_all_of(app: &App, lines: &[String]) {
+    let (found, expected) = (in_sql(app), expected(lines));
+    let differs = found.iter().zip(&expected).find(|(found, expected)| found != expected);
+    assert!(differs.is_none(), "{differs:?}");
+    assert_eq!(found.len(), expected.len());
 }
 
 #[tokio::test]
@@ -81,7 +94,7 @@ async fn what_is_imported_twice_is_there_once() {
     assert!(first.status.success(), "{first:?}");
     assert_eq!(tally(&first), [9, 0, 0]);
     // The read models have followed without a service.
-    assert_eq!(in_sql(&app), expected(&lines));
+    has_all_of(&app, &lines);
     let log = succeed(&app, &["events", "export"]).await;
     for _ in 0..2 {
         let again = import(&app, &lines).await;
@@ -95,7 +108,7 @@ async fn what_is_imported_twice_is_there_once() {
     let grown = [lines, vec![line("plans", "mary", "me too", 9), line("new", "ada", "hi", 9)]].concat();
     let more = import(&app, &grown).await;
     assert_eq!(tally(&more), [2, 9, 0]);
-    assert_eq!(in_sql(&app), expected(&grown));
+    has_all_of(&app, &grown);
 
     // People can go on where the file ends.
     app.start().await;
@@ -148,7 +161,7 @@ async fn malformed_lines_are_reported_by_number_and_the_others_imported() {
         .collect();
     named.sort_unstable();
     assert_eq!(named, [2, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14], "{output:?}");
-    assert_eq!(in_sql(&app), expected(&[lines[0].clone(), lines[12].clone()]));
+    has_all_of(&app, &[lines[0].clone(), lines[12].clone()]);
     let again = import(&app, &lines).await;
     assert_eq!(tally(&again), [0, 2, 11]);
     let nothing = app.cli(&["import", "there-is-no-such-file.ndjson"]).await;
@@ -162,7 +175,7 @@ async fn a_line_without_end_is_reported_and_the_others_imported() {
     let output = import(&app, &lines).await;
     assert_eq!((output.status.code(), tally(&output)), (Some(1), [2, 0, 1]), "{output:?}");
     assert!(output.stdout.contains("line 2: "), "{output:?}");
-    assert_eq!(in_sql(&app), expected(&[lines[0].clone(), lines[2].clone()]));
+    has_all_of(&app, &[lines[0].clone(), lines[2].clone()]);
 }
 
 #[tokio::test]
@@ -175,7 +188,7 @@ async fn a_changed_line_is_a_conflict_and_no_second_message() {
     let output = import(&app, &changed).await;
     assert_eq!((output.status.code(), tally(&output)), (Some(1), [0, 8, 1]), "{output:?}");
     assert!(output.stdout.contains("line 2: "), "{output:?}");
-    assert_eq!(in_sql(&app), expected(&lines));
+    has_all_of(&app, &lines);
 }
 
 #[tokio::test]
@@ -221,4 +234,45 @@ async fn an_import_beside_a_running_service_is_seen_there() {
     succeed(&app, &["projections", "verify", "--all"]).await;
     succeed(&app, &["events", "verify"]).await;
     app.stop().await;
+}
+
+#[tokio::test]
+async fn an_import_that_was_killed_is_finished_by_the_next() {
+    let app = Setup::default().stopped();
+    succeed(&app, &["migrate"]).await;
+    let lines: Vec<String> = (0..20_000)
+        .map(|n| line(&format!("room {}", n % 5), &format!("author {}", n % 3), &format!("said {n}"), n % 60))
+        .collect();
+    let path = file(&app, &lines);
+    let mut tail = Running::start(&app, &["events", "tail", "-n", "0"]);
+    let killed = Running::start(&app, &["import", path.to_str().unwrap()]);
+    // Members and rooms come first; then it is in the middle of things.
+    while !tail.line().await.contains("said 100\"") {}
+    drop(killed);
+    drop(tail);
+    let rest = app.cli(&["import", path.to_str().unwrap()]).await;
+    assert!(rest.status.success(), "{rest:?}");
+    let [imported, repeated, refused] = tally(&rest);
+    assert!(imported + repeated == 20_000 && repeated > 0 && refused == 0, "{rest:?}");
+    has_all_of(&app, &lines);
+    succeed(&app, &["projections", "verify", "--all"]).await;
+    succeed(&app, &["events", "verify"]).await;
+}
+
+#[tokio::test]
+async fn an_import_goes_on_when_the_service_beside_it_stops() {
+    let (mut app, _api) = start().await;
+    let lines: Vec<String> =
+        (0..10_000).map(|n| line(&format!("room {}", n % 5), "ada", &format!("said {n}"), n % 60)).collect();
+    let path = file(&app, &lines);
+    let mut tail = Running::start(&app, &["events", "tail", "-n", "0"]);
+    let mut importing = Running::start(&app, &["import", path.to_str().unwrap()]);
+    while !tail.line().await.contains("said 100\"") {}
+    app.stop().await;
+    assert!(
+        importing.line().await.starts_with("imported 10000 messages, 0 were there already, 0 lines refused")
+    );
+    importing.ended().await;
+    has_all_of(&app, &lines);
+    succeed(&app, &["projections", "verify", "--all"]).await;
 }

@@ -1,4 +1,5 @@
 //! Black-box tests of what operators do and see: the command line, settings, logs, metrics, projections, import.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "what is not as it should be ends the test")]
 
 #[path = "../common/mod.rs"]
 mod common;

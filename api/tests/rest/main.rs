@@ -1,4 +1,5 @@
 //! Black-box tests of the REST API: the real binary, spoken to over HTTP.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "what is not as it should be ends the test")]
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -24,7 +24,7 @@ async fn a_read_with_the_position_of_a_write_sees_it() {
                 ada.get(&format!("{newest}&min_position=1")).header("Verbatim-Position", position.to_string())
             }
         };
-        assert_eq!(read.ok(200).await.items(), [sent.json.clone()]);
+        assert_eq!(read.ok(200).await.items(), std::slice::from_ref(&sent.json));
         let mine = ada.get("/me/rooms").seeing(&sent).ok(200).await;
         assert_eq!(mine.items()[0]["last_message"], sent.json);
         let list = ada.get(&format!("/rooms?min_position={position}")).ok(200).await;

@@ -67,6 +67,8 @@ impl Model {
     fn apply(&mut self, member: usize, operation: &Operation) -> u16 {
         let inside = self.inside.contains(&member);
         match operation {
+            // Looked at before anything is asked of the room.
+            Operation::Edit(0) | Operation::Delete(0) => 400,
             Operation::Join if inside => 200,
             Operation::Join if self.closed => 422,
             Operation::Join => {
@@ -89,17 +91,19 @@ impl Model {
                 self.has_read(member, (*seq).min(self.last()));
                 200
             }
-            Operation::Edit(seq) | Operation::Delete(seq) => match seq.checked_sub(1) {
-                None => 400,
-                Some(_) if *seq > self.last() => 404,
-                Some(place) if self.senders[usize::try_from(place).unwrap()] != member => 403,
-                Some(_) if matches!(operation, Operation::Delete(_)) => {
-                    self.deleted.insert(*seq);
-                    204
+            Operation::Edit(seq) | Operation::Delete(seq) => {
+                let place = usize::try_from(*seq).unwrap() - 1;
+                match self.senders.get(place) {
+                    None => 404,
+                    Some(sender) if *sender != member => 403,
+                    Some(_) if matches!(operation, Operation::Delete(_)) => {
+                        self.deleted.insert(*seq);
+                        204
+                    }
+                    Some(_) if self.deleted.contains(seq) => 422,
+                    Some(_) => 200,
                 }
-                Some(_) if self.deleted.contains(seq) => 422,
-                Some(_) => 200,
-            },
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::{
     AppError, ErrorClass,
     app::{App, Context, Done},
-    bus::Command,
+    bus::{Command, Executed},
     codec::Streamed,
     views::UnreadView,
 };
@@ -25,8 +25,14 @@ impl App {
         seq: u64,
         context: Context,
     ) -> Result<Done<UnreadView>, AppError> {
-        let done = self.begin_mark_read(member_id, room_id, seq, context).await?;
-        if !self.positions.wait_for(done.position, PROJECTION_LIMIT).await {
+        let executed = self.advance_cursor(member_id, room_id, seq, context).await?;
+        // A cursor that moved did so after the room's last message. One that did not move may be from long before it, and
+        // its count would leave out messages that are acknowledged already.
+        let position = match executed.events.as_slice() {
+            [] => executed.position.max(self.log.head().await?),
+            _ => executed.position,
+        };
+        if !self.positions.wait_for(position, PROJECTION_LIMIT).await {
             return Err(AppError::new(
                 ErrorClass::Unavailable,
                 "projection_behind",
@@ -37,7 +43,7 @@ impl App {
         // Gone from the room meanwhile: there is nothing left to read.
         let value =
             unread.first().copied().unwrap_or(UnreadView { room_id, unread: 0, last_seq: 0, read_seq: 0 });
-        Ok(Done { value, position: done.position, repeated: done.repeated })
+        Ok(Done { value, position, repeated: executed.repeated })
     }
 
     /// Marks read without waiting for the new count: for transports that push it.
@@ -51,12 +57,21 @@ impl App {
         seq: u64,
         context: Context,
     ) -> Result<Done<()>, AppError> {
+        Ok(Done::of((), &self.advance_cursor(member_id, room_id, seq, context).await?))
+    }
+
+    async fn advance_cursor(
+        &self,
+        member_id: MemberId,
+        room_id: RoomId,
+        seq: u64,
+        context: Context,
+    ) -> Result<Executed, AppError> {
         let last_seq = self.bus.last_seq(member_id, room_id, seq).await?;
         let command = ReadCursorCommand::MarkRead { room_id, member_id, seq, last_seq, at: self.clock.now() };
         let context = Context { idempotency_key: None, ..context };
         let stream = CursorId::of(room_id, member_id).stream();
         let intent = self.intent(stream, Command::ReadCursor(command), member_id, context, &[]);
-        let executed = self.bus.execute(intent).await?;
-        Ok(Done::of((), &executed))
+        self.bus.execute(intent).await
     }
 }
