@@ -14,5 +14,6 @@ async fn what_is_said_is_heard_at_every_door() {
     assert_eq!(stomp.message("message").await["message_id"], message["message_id"]);
     assert_eq!(events.expect("message").await.json()["message_id"], message["message_id"]);
     assert_eq!(ben.whole_history(&room).await, vec![message]);
+    drop((stomp, events));
     app.stop().await;
 }
