@@ -112,6 +112,7 @@ impl MessagesApi {
     ///
     /// The newest page, or the one just before or after a message; oldest first inside the page.
     #[oai(path = "/rooms/:room_id/messages", method = "get", operation_id = "read_history")]
+    #[expect(clippy::too_many_arguments, reason = "one for each parameter")]
     async fn history(
         &self,
         app: Data<&Arc<App>>,
