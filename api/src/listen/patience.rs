@@ -255,9 +255,8 @@ mod tests {
             assert!(server.read(&mut bytes).await.unwrap() > 0);
             let answer = b"HTTP/1.1 101 Switching Protocols\r\n\r\n";
             if vectored {
-                let written =
-                    server.write_vectored(&[IoSlice::new(b""), IoSlice::new(answer)]).await.unwrap();
-                assert_eq!(written, answer.len());
+                let parts = [IoSlice::new(b""), IoSlice::new(answer)];
+                assert_eq!(server.write_vectored(&parts).await.unwrap(), answer.len());
             } else {
                 server.write_all(answer).await.unwrap();
             }
