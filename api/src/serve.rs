@@ -63,7 +63,6 @@ pub(crate) async fn serve(config: Config) -> Result<ExitCode, Failure> {
         stop: sessions_stop.clone(),
         observer: telemetry.clone(),
         places: Arc::new(Semaphore::new(SESSIONS_MAX)),
-        problem: http::problem::json,
     };
     let places = realtime.places.clone();
     let metrics = node.metrics.clone();

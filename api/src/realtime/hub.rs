@@ -18,7 +18,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 use verbatim_application::{
     AppError,
-    ports::{Broadcast, HistoryReader, PushStream, Range, UnreadReader},
+    ports::{HistoryReader, PushStream, Range, UnreadReader},
     push::{Change, Push},
 };
 use verbatim_domain::{MemberId, RoomId};
@@ -226,13 +226,6 @@ impl Hub {
             }
         }
         self.observer.listening(state.rooms.len(), state.online.len());
-    }
-
-    /// Hands changes on until the broadcast ends or `stop` is called.
-    pub async fn dispatch(self: Arc<Self>, broadcast: Arc<dyn Broadcast>, stop: CancellationToken) {
-        let stream = broadcast.subscribe();
-        drop(broadcast);
-        self.dispatch_from(stream, stop).await;
     }
 
     /// Hands changes of `stream` on until it ends or `stop` is called.

@@ -131,7 +131,7 @@ impl Session {
     fn end(&mut self, reason: &'static str, error: &AppError, chunk: &mut String) {
         self.over = true;
         self.reason = reason;
-        let problem = (self.realtime.problem)(error, "");
+        let problem = crate::http::problem::json(error, "");
         // Writing to a String can't fail.
         let _ = write!(chunk, "retry: {RETRY_MS}\nevent: close\ndata: {problem}\n\n");
     }

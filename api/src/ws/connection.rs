@@ -324,8 +324,8 @@ impl Connection {
         receipt_id: Option<&str>,
         headers: &[(&str, &str)],
     ) {
-        let body = (self.realtime.problem)(error, &self.id);
-        let content_type = "application/problem+json";
+        let body = crate::http::problem::json(error, &self.id);
+        let content_type = crate::http::problem::CONTENT_TYPE;
         let mut frame = Vec::new();
         encoder::error(
             self.protocol.version(),

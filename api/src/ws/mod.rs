@@ -14,7 +14,7 @@ use crate::realtime::Hub;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use verbatim_application::{App, AppError, ports::Broadcast};
+use verbatim_application::{App, ports::Broadcast};
 
 /// Most realtime sessions on one node; one more is answered 503.
 pub const SESSIONS_MAX: usize = 50_000;
@@ -51,6 +51,4 @@ pub struct Realtime {
     pub observer: Arc<dyn SessionObserver>,
     /// Places for sessions, of either kind.
     pub places: Arc<Semaphore>,
-    /// Writes an error as a problem document, for this request id.
-    pub problem: fn(&AppError, &str) -> String,
 }

@@ -7,7 +7,6 @@ pub use upcast::{UPCASTERS, Upcast, Upcaster, Version, upcast};
 use crate::ports::{NewEvent, RecordedEvent, StreamId};
 use cqrs_es::Aggregate;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 use verbatim_domain::{
     CursorId, EmailId, MemberId, RoomId, Timestamp,
     email::{Email, EmailEvent},
@@ -208,10 +207,4 @@ streamed!(CursorId, ReadCursor);
 #[must_use]
 pub fn known_type(aggregate_type: &str) -> Option<&'static str> {
     [Member::TYPE, Email::TYPE, Room::TYPE, ReadCursor::TYPE].into_iter().find(|t| *t == aggregate_type)
-}
-
-/// A stream by the names in the log.
-#[must_use]
-pub fn stream_of(aggregate_type: &str, aggregate_id: Uuid) -> Option<StreamId> {
-    Some(StreamId { aggregate_type: known_type(aggregate_type)?, aggregate_id })
 }

@@ -99,22 +99,7 @@ impl App {
         body: MessageBody,
         context: Context,
     ) -> Result<PendingSend, AppError> {
-        self.begin_send_at(sender_id, room_id, body, self.clock.now(), context)
-    }
-
-    /// Queues a message that was said at another time: for imports.
-    ///
-    /// # Errors
-    /// `overloaded`: nothing was queued.
-    pub fn begin_send_at(
-        &self,
-        sender_id: MemberId,
-        room_id: RoomId,
-        body: MessageBody,
-        sent_at: Timestamp,
-        context: Context,
-    ) -> Result<PendingSend, AppError> {
-        let intent = self.send_intent(sender_id, room_id, body, sent_at, context);
+        let intent = self.send_intent(sender_id, room_id, body, self.clock.now(), context);
         Ok(PendingSend(self.bus.submit(intent)?))
     }
 
