@@ -4,8 +4,10 @@
 mod admin;
 mod event_log;
 mod identity;
+mod leadership;
 mod read_models;
 mod realtime;
+mod replay;
 mod time;
 
 pub use admin::{AdminError, ProjectionStatus, ProjectionsAdmin, VERIFICATION_SAMPLES_MAX, Verification};
@@ -17,8 +19,10 @@ pub use identity::{
     AccessClaims, IdentityError, IssuedTicket, LoginLimiter, PasswordHasher, RefreshOutcome, SessionStore,
     TicketStore, TokenIssuer,
 };
+pub use leadership::{Leadership, LeadershipError, Lease};
 pub use read_models::{
     HistoryReader, MemberReader, Page, Positions, Range, ReadError, RoomReader, UnreadReader, UnreadSnapshot,
 };
 pub use realtime::{Broadcast, BroadcastError, PushStream};
+pub use replay::{Replay, Replayed};
 pub use time::{Clock, IdGenerator};
