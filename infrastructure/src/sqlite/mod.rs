@@ -17,6 +17,7 @@ pub(crate) use error::Shared;
 pub use error::{OpenError, Problem};
 pub(crate) use in_use::InUse;
 pub(crate) use inspect::look;
+pub(crate) use wal::WalFrames;
 
 use std::path::Path;
 

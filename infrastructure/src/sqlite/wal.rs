@@ -2,11 +2,13 @@
 //! (<https://www.sqlite.org/fileformat2.html> section 4, <https://www.sqlite.org/walformat.html> section 2).
 
 use super::header::be32;
+use crate::files::beside;
 use std::{
     collections::HashSet,
     fs::File,
     io::{BufReader, Read},
-    path::Path,
+    mem::ManuallyDrop,
+    path::{Path, PathBuf},
 };
 
 const HEADER_LEN: usize = 32;
@@ -14,6 +16,8 @@ const FRAME_HEADER_LEN: usize = 24;
 const MAGIC: u32 = 0x377f_0682;
 /// Length of one of the two copies of the index header.
 const INDEX_HEADER_LEN: usize = 48;
+/// Where its number of frames stands (`mxFrame`).
+const INDEX_FRAMES_AT: u64 = 16;
 
 /// What a `-wal` file holds.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -123,6 +127,33 @@ impl Wal {
         let initialised = one.get(12) == Some(&1);
         let same_wal = self.salt.is_some_and(|salt| one.get(32..40) == Some(&salt));
         Ok((one == two && checksum.sum == sum && initialised && same_wal).then(|| be32(one, 16).swap_bytes()))
+    }
+}
+
+/// Watches how many frames the WAL of a database has that is open in this process.
+#[derive(Debug)]
+pub(crate) struct WalFrames {
+    index: PathBuf,
+    /// Never closed: that would drop the locks which SQLite has on this file for the whole process
+    /// (<https://www.sqlite.org/howtocorrupt.html> section 2.2).
+    file: Option<ManuallyDrop<File>>,
+}
+
+impl WalFrames {
+    pub(crate) fn of(database: &Path) -> Self {
+        Self { index: beside(database, "-shm"), file: None }
+    }
+
+    /// Frames up to the last commit; 0 when that can't be read. The file is memory that SQLite shares between
+    /// processes: reading it is reading a page of the kernel's cache.
+    pub(crate) fn get(&mut self) -> u32 {
+        use std::os::unix::fs::FileExt;
+        if self.file.is_none() {
+            self.file = File::open(&self.index).ok().map(ManuallyDrop::new);
+        }
+        let mut frames = [0; 4];
+        let read = self.file.as_ref().map(|file| file.read_exact_at(&mut frames, INDEX_FRAMES_AT));
+        if matches!(read, Some(Ok(()))) { u32::from_ne_bytes(frames) } else { 0 }
     }
 }
 

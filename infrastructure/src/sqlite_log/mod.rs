@@ -12,7 +12,9 @@ mod writer;
 pub use check::{Report, deep_check};
 pub use writer::APPEND_QUEUE;
 
-use crate::sqlite::{CallError, Calls, InUse, Kind, Migration, OpenError, Problem, Purpose, prepare};
+use crate::sqlite::{
+    CallError, Calls, InUse, Kind, Migration, OpenError, Problem, Purpose, WalFrames, prepare,
+};
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::{
@@ -105,6 +107,7 @@ impl SqliteEventLog {
             page_limit: options.page_limit,
             connection: Some(connection),
             asked_at: 0,
+            frames: WalFrames::of(path),
         };
         std::thread::Builder::new().name("log-writer".to_owned()).spawn(move || {
             writer.run();

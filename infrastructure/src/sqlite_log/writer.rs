@@ -4,10 +4,9 @@ use super::{
     group::{self, Outcome},
     watcher::Watcher,
 };
-use crate::sqlite::{Purpose, Shared, connect};
-use rusqlite::{Connection, ErrorCode, hooks::Wal};
+use crate::sqlite::{Purpose, Shared, WalFrames, connect};
+use rusqlite::{Connection, ErrorCode};
 use std::{
-    cell::Cell,
     path::PathBuf,
     sync::{
         Arc,
@@ -26,12 +25,12 @@ const GROUP_EVENTS: usize = 4_096;
 /// How long the writer waits for another process that writes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(4);
 /// Each time the WAL has grown by this many frames, it is copied into the database in the background: 16 MiB.
-const CHECKPOINT_FRAMES: i32 = 4_000;
+const CHECKPOINT_FRAMES: u32 = 4_000;
 /// From this size the WAL is to start anew, 64 MiB. It can only while all of it is copied and nothing is added, so the
 /// writer copies the few frames that came during the last copying itself.
-const RESTART_FRAMES: i32 = 16_000;
+const RESTART_FRAMES: u32 = 16_000;
 /// At this size the writer no longer waits for the background.
-const RESTART_NOW_FRAMES: i32 = 32_000;
+const RESTART_NOW_FRAMES: u32 = 32_000;
 
 /// An append on its way to the writer.
 pub(super) struct Job {
@@ -65,16 +64,6 @@ impl Claim {
     }
 }
 
-thread_local! {
-    /// Frames in the WAL after the last commit of this thread.
-    static FRAMES: Cell<i32> = const { Cell::new(0) };
-}
-
-fn count_frames(_: &Wal, frames: i32) -> rusqlite::Result<()> {
-    FRAMES.set(frames);
-    Ok(())
-}
-
 /// The writer's side.
 pub(super) struct Writer {
     pub(super) path: PathBuf,
@@ -84,14 +73,15 @@ pub(super) struct Writer {
     pub(super) page_limit: Option<Arc<AtomicU32>>,
     pub(super) connection: Option<Connection>,
     /// Frames in the WAL when a checkpoint was last asked for.
-    pub(super) asked_at: i32,
+    pub(super) asked_at: u32,
+    pub(super) frames: WalFrames,
 }
 
 /// Opens the writer's connection.
 pub(super) fn open(path: &std::path::Path) -> rusqlite::Result<Connection> {
     let connection = connect(path, Purpose::Write, BUSY_TIMEOUT)?;
-    // Also turns SQLite's own checkpointing off, which would happen inside the commit, with the callers waiting.
-    connection.wal_hook(Some(count_frames));
+    // SQLite's own checkpointing would happen inside the commit, with the callers waiting.
+    connection.pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()))?;
     Ok(connection)
 }
 
@@ -171,7 +161,10 @@ impl Writer {
     fn connection(&mut self) -> rusqlite::Result<&Connection> {
         let connection = match self.connection.take() {
             Some(connection) => connection,
-            None => open(&self.path)?,
+            None => {
+                self.frames = WalFrames::of(&self.path);
+                open(&self.path)?
+            }
         };
         if let Some(limit) = &self.page_limit {
             let pages = limit.load(Ordering::Relaxed);
@@ -182,7 +175,7 @@ impl Writer {
 
     /// Everybody has been answered; now there is time to tidy up.
     fn checkpoint(&mut self) {
-        let frames = FRAMES.get();
+        let frames = self.frames.get();
         if frames < self.asked_at {
             self.asked_at = 0;
         }
