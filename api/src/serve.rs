@@ -50,7 +50,8 @@ pub(crate) async fn serve(config: Config) -> Result<ExitCode, Failure> {
 
     let (sessions_stop, runner_stop) = (CancellationToken::new(), CancellationToken::new());
     let telemetry = Arc::new(Telemetry(node.metrics.clone()));
-    let hub = Hub::new(node.read_models.history(), node.read_models.unread(), telemetry.clone());
+    let (history, unread) = (node.read_models.history(), node.read_models.unread());
+    let hub = Hub::new(node.broadcast.clone(), history, unread, telemetry.clone());
     // Subscribed before the runner starts: nothing is published that nobody hears.
     let pushes = node.broadcast.subscribe();
     let dispatcher = tokio::spawn(hub.clone().dispatch_from(pushes, runner_stop.clone()));

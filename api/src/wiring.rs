@@ -188,7 +188,7 @@ impl Node {
         };
         let secret = secret.map_err(|error| Failure::Secret(Box::new(error)))?;
         let passwords = Argon2Hasher::new().map_err(|error| Failure::Secret(Box::new(error)))?;
-        let broadcast: Arc<dyn Broadcast> = Arc::new(LocalBroadcast::default());
+        let broadcast = Arc::new(LocalBroadcast::default());
         let read_models = ReadModels::open_observed(
             &config.read_model_url,
             log.clone(),
@@ -197,6 +197,7 @@ impl Node {
             telemetry.clone(),
         )
         .await?;
+        broadcast.replay_from(read_models.replay());
         let (bus, bus_tasks) = Bus::start(log.clone(), clock.clone(), telemetry);
         let app = Arc::new(App {
             bus,

@@ -2,6 +2,7 @@
 //! broadcast within the process; and what needs no server anywhere: passwords, tokens, clock and ids.
 
 pub mod broadcast;
+mod chain;
 mod files;
 pub mod passwords;
 mod random;

@@ -7,3 +7,4 @@ mod local_broadcast;
 mod sqlite_files;
 mod sqlite_full;
 mod sqlite_log;
+mod told;
