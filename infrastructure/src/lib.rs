@@ -6,6 +6,7 @@ mod chain;
 mod files;
 pub mod passwords;
 mod random;
+pub mod redis_broadcast;
 pub mod secret;
 pub mod sessions;
 mod sqlite;
@@ -16,6 +17,7 @@ pub mod tokens;
 
 pub use broadcast::LocalBroadcast;
 pub use passwords::Argon2Hasher;
+pub use redis_broadcast::{RedisBroadcast, RedisObserver, UnobservedRedis};
 pub use secret::{JwtSecret, load_or_create_secret};
 pub use sessions::{SqliteLoginLimiter, SqliteSessionStore, SqliteSessions};
 pub use sqlite::{CALL_LIMIT, CALL_QUEUE, Migration, OpenError, Problem};
