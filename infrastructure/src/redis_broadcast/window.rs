@@ -1,7 +1,7 @@
 //! What has come over Redis and can't be handed on yet.
 
 use super::wire::{Control, Numbered};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 use verbatim_application::push::Push;
 
 /// Most bytes of changes that wait for their control message. One more, and they are replayed instead.
@@ -65,7 +65,8 @@ impl Window {
                 continue;
             }
             // A new runner repeats what its predecessor has sent.
-            if self.waiting.insert((push.position, number), (push, each)).is_none() {
+            if let Entry::Vacant(place) = self.waiting.entry((push.position, number)) {
+                place.insert((push, each));
                 self.bytes += each;
             }
         }
@@ -130,8 +131,8 @@ mod tests {
     fn what_is_repeated_is_kept_once_and_what_is_missing_is_seen() {
         let mut window = Window::default();
         window.reset(1, 10);
-        for _ in 0..2 {
-            assert!(window.put(10, vec![(0, push(11))], 4));
+        for bytes in 4..6 {
+            assert!(window.put(10, vec![(0, push(11))], bytes));
         }
         assert_eq!(window.bytes, 4);
         assert_eq!(window.hear(0, Control { after: 5, upto: 10 }), Heard::Old);
