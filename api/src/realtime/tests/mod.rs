@@ -1,5 +1,7 @@
 //! The hub where changes come twice, late, or not at all.
 
+mod following;
+
 use super::{Encoding, Hub, Inbox, Payload, UnobservedHub, outbox};
 use crate::stomp::Version;
 use async_trait::async_trait;
