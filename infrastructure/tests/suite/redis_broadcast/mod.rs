@@ -1,7 +1,9 @@
 //! [`RedisBroadcast`] keeps the contract, on one Redis and on a Redis Cluster, and its promises when Redis does not.
 
 mod node;
+mod pair;
 mod torment;
+mod traffic;
 mod trouble;
 
 use crate::{
