@@ -1,0 +1,12 @@
+//! Several nodes of the real binary on real servers behind the real nginx.conf, from the outside.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod away;
+#[path = "../common/mod.rs"]
+mod common;
+mod faults;
+mod kit;
+mod nodes;
+mod operators;
+mod rolling;
+mod takeover;
