@@ -100,7 +100,7 @@ impl Torment for Faults {
             }
             Fault::RedisKilled | Fault::RedisKilledAndWiped => {
                 if matches!(fault, Fault::RedisKilledAndWiped) {
-                    self.cluster.redis.cli(&["FLUSHALL"]);
+                    let _ = self.cluster.redis.cli(&["FLUSHALL"]);
                 }
                 self.cluster.redis.kill_9();
                 moment.passes(MEANWHILE.0, MEANWHILE.1).await;

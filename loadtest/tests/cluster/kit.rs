@@ -12,21 +12,21 @@ use verbatim_loadtest::ids::{MemberId, RoomId};
 use verbatim_loadtest::stomp::{Connection, Frame};
 
 /// Whatever is waited for comes within this, or not at all.
-pub const LIMIT: Duration = Duration::from_secs(30);
-pub const PASSWORD: &str = "correct horse battery staple";
+pub(crate) const LIMIT: Duration = Duration::from_secs(30);
+pub(crate) const PASSWORD: &str = "correct horse battery staple";
 /// Between two looks at something that gives no sign.
 const POLL: Duration = Duration::from_millis(20);
 
-pub async fn start(nodes: usize) -> Cluster {
+pub(crate) async fn start(nodes: usize) -> Cluster {
     Cluster::start(&binary(), Plan::test(nodes)).await.unwrap()
 }
 
-pub fn api(node: &Node) -> Api {
+pub(crate) fn api(node: &Node) -> Api {
     Api::new(&node.launch.base(), LIMIT).unwrap()
 }
 
 /// Looks again and again until there is an answer.
-pub async fn until<T, F: Future<Output = Option<T>>>(
+pub(crate) async fn until<T, F: Future<Output = Option<T>>>(
     what: &str,
     limit: Duration,
     mut look: impl FnMut() -> F,
@@ -43,16 +43,16 @@ pub async fn until<T, F: Future<Output = Option<T>>>(
 
 /// Somebody with an account.
 #[derive(Clone, Debug)]
-pub struct Person {
-    pub id: MemberId,
-    pub email: String,
-    pub token: String,
-    pub refresh_token: String,
+pub(crate) struct Person {
+    pub(crate) id: MemberId,
+    pub(crate) email: String,
+    pub(crate) token: String,
+    pub(crate) refresh_token: String,
 }
 
 impl Person {
     /// Registers and logs in at a node.
-    pub async fn at(node: &Node) -> Self {
+    pub(crate) async fn at(node: &Node) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         let email = format!("person-{}@example.org", NEXT.fetch_add(1, Ordering::Relaxed));
         let id = api(node).register(&email, PASSWORD, "Somebody").await.unwrap().member_id;
@@ -64,31 +64,31 @@ impl Person {
         Self { id, email, token: text("access_token"), refresh_token: text("refresh_token") }
     }
 
-    pub async fn opens_room(&self, node: &Node) -> RoomId {
+    pub(crate) async fn opens_room(&self, node: &Node) -> RoomId {
         api(node).create_room(&self.token, "Cluster").await.unwrap().room_id
     }
 
     /// Sends once, and it must be taken.
-    pub async fn sends(&self, node: &Node, room: RoomId, body: &str) -> Message {
+    pub(crate) async fn sends(&self, node: &Node, room: RoomId, body: &str) -> Message {
         api(node).send(&self.token, room, body, body).await.unwrap()
     }
 
     /// Sends until it is taken, with one key.
-    pub async fn sends_at_last(&self, node: &Node, room: RoomId, body: &str) -> Message {
+    pub(crate) async fn sends_at_last(&self, node: &Node, room: RoomId, body: &str) -> Message {
         let api = api(node);
         until("a send that is taken", LIMIT, async || api.send(&self.token, room, body, body).await.ok())
             .await
     }
 
     /// Subscribes to a room over STOMP and waits until that is confirmed.
-    pub async fn listens(&self, node: &Node, room: RoomId) -> Connection {
+    pub(crate) async fn listens(&self, node: &Node, room: RoomId) -> Connection {
         let mut connection = Connection::open_as(&node.launch.ws(), &self.token, LIMIT).await.unwrap();
         subscribe(&mut connection, &format!("/topic/{room}")).await;
         connection
     }
 }
 
-pub async fn subscribe(connection: &mut Connection, destination: &str) {
+pub(crate) async fn subscribe(connection: &mut Connection, destination: &str) {
     let frame = Frame::new("SUBSCRIBE").with("id", destination).with("destination", destination);
     connection.send(&frame.with("receipt", "subscribed")).await.unwrap();
     let answer = connection.next_within(LIMIT).await.unwrap();
@@ -96,7 +96,7 @@ pub async fn subscribe(connection: &mut Connection, destination: &str) {
 }
 
 /// The body of the next MESSAGE.
-pub async fn next(connection: &mut Connection) -> Value {
+pub(crate) async fn next(connection: &mut Connection) -> Value {
     let frame = connection.next_within(LIMIT).await.unwrap();
     assert_eq!(frame.command, "MESSAGE", "{frame:?}");
     serde_json::from_slice(&frame.body).unwrap()
@@ -104,20 +104,26 @@ pub async fn next(connection: &mut Connection) -> Value {
 
 /// What a server answered.
 #[derive(Debug)]
-pub struct Answer {
-    pub status: StatusCode,
-    pub retry_after: Option<u64>,
-    pub position: Option<u64>,
-    pub body: Value,
-    pub took: Duration,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) retry_after: Option<u64>,
+    pub(crate) position: Option<u64>,
+    pub(crate) body: Value,
+    pub(crate) took: Duration,
 }
 
 /// A bare REST call at a node; an answer of any status.
-pub async fn call(node: &Node, method: Method, path: &str, token: Option<&str>, body: Value) -> Answer {
+pub(crate) async fn call(
+    node: &Node,
+    method: Method,
+    path: &str,
+    token: Option<&str>,
+    body: Value,
+) -> Answer {
     ask(&node.launch.base(), method, path, token, body).await
 }
 
-pub async fn ask(base: &str, method: Method, path: &str, token: Option<&str>, body: Value) -> Answer {
+pub(crate) async fn ask(base: &str, method: Method, path: &str, token: Option<&str>, body: Value) -> Answer {
     let began = Instant::now();
     let client = reqwest::Client::builder().timeout(LIMIT).build().unwrap();
     let mut request = client.request(method, format!("{base}/api/v1{path}"));
@@ -137,7 +143,7 @@ pub async fn ask(base: &str, method: Method, path: &str, token: Option<&str>, bo
 }
 
 /// 503 with Retry-After and an explanation, soon.
-pub fn assert_unavailable(answer: &Answer) {
+pub(crate) fn assert_unavailable(answer: &Answer) {
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{answer:?}");
     assert!(answer.retry_after.is_some(), "{answer:?}");
     assert_eq!(answer.body["status"], 503, "{answer:?}");

@@ -1,5 +1,10 @@
 //! Several nodes of the real binary on real servers behind the real nginx.conf, from the outside.
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "tests, which print what they measure"
+)]
 
 mod away;
 #[path = "../common/mod.rs"]

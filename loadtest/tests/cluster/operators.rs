@@ -93,7 +93,7 @@ async fn what_is_wrong_in_redis_is_found_and_mended() {
     let keys: Vec<&str> = keys.lines().collect();
     assert!(!keys.is_empty());
     for key in keys {
-        cluster.redis.cli(&["DEL", key]);
+        let _ = cluster.redis.cli(&["DEL", key]);
     }
     let (status, said) = verify().await;
     assert!(!status.success() && said.contains(&bob.id.to_string()), "{said}");
