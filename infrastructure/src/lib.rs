@@ -4,6 +4,7 @@
 pub mod broadcast;
 mod files;
 pub mod passwords;
+pub mod postgres;
 mod random;
 pub mod secret;
 pub mod sessions;
@@ -15,6 +16,7 @@ pub mod tokens;
 
 pub use broadcast::LocalBroadcast;
 pub use passwords::Argon2Hasher;
+pub use postgres::{PostgresEventLog, PostgresLogOptions, PostgresOpenError};
 pub use secret::{JwtSecret, load_or_create_secret};
 pub use sessions::{SqliteLoginLimiter, SqliteSessionStore, SqliteSessions};
 pub use sqlite::{CALL_LIMIT, CALL_QUEUE, Migration, OpenError, Problem};
