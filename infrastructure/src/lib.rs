@@ -16,7 +16,7 @@ pub mod tokens;
 
 pub use broadcast::LocalBroadcast;
 pub use passwords::Argon2Hasher;
-pub use postgres::{PostgresEventLog, PostgresLogOptions, PostgresOpenError};
+pub use postgres::{PostgresEventLog, PostgresLeadership, PostgresLogOptions, PostgresOpenError};
 pub use secret::{JwtSecret, load_or_create_secret};
 pub use sessions::{SqliteLoginLimiter, SqliteSessionStore, SqliteSessions};
 pub use sqlite::{CALL_LIMIT, CALL_QUEUE, Migration, OpenError, Problem};

@@ -5,11 +5,13 @@
 
 mod connect;
 mod error;
+mod leadership;
 mod log;
 mod migrate;
 mod pool;
 
 pub use connect::{CONNECT_LIMIT, ConnectError};
 pub use error::PostgresOpenError;
+pub use leadership::{PostgresLeadership, SILENCE_LIMIT};
 pub use log::{APPEND_CONNECTIONS, PostgresEventLog, PostgresLogOptions, READ_CONNECTIONS};
 pub use pool::{ANSWER_LIMIT, CALL_QUEUE, CallError, PoolStats, TURN_LIMIT};
