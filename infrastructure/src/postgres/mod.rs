@@ -9,9 +9,14 @@ mod leadership;
 mod log;
 mod migrate;
 mod pool;
+mod sessions;
 
 pub use connect::{CONNECT_LIMIT, ConnectError};
 pub use error::PostgresOpenError;
 pub use leadership::{PostgresLeadership, SILENCE_LIMIT};
 pub use log::{APPEND_CONNECTIONS, PostgresEventLog, PostgresLogOptions, READ_CONNECTIONS};
 pub use pool::{ANSWER_LIMIT, CALL_QUEUE, CallError, PoolStats, TURN_LIMIT};
+pub use sessions::{
+    PostgresLoginLimiter, PostgresSessionStore, PostgresSessions, PostgresSessionsOptions, PostgresTickets,
+    SESSION_CONNECTIONS,
+};

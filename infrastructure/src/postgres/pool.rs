@@ -8,6 +8,7 @@ use super::{
     connect::{ConnectError, Target},
     error,
 };
+use futures_util::future::BoxFuture;
 use sqlx::{
     Connection, Executor, PgConnection, Postgres,
     postgres::{PgArguments, PgRow},
@@ -169,8 +170,18 @@ impl Pool {
         drop(idle);
     }
 
-    /// Runs a query that changes nothing, in a time that is bounded by [`TURN_LIMIT`],
-    /// [`super::CONNECT_LIMIT`] and [`ANSWER_LIMIT`]; once more if a connection that had been open turns out broken.
+    /// Runs `work` on a connection, in a time that is bounded by [`TURN_LIMIT`], [`super::CONNECT_LIMIT`] and
+    /// [`ANSWER_LIMIT`]. If this future is dropped, or fails, the work may be done all the same.
+    pub(crate) async fn call<T>(
+        &self,
+        work: impl for<'c> FnOnce(&'c mut PgConnection) -> BoxFuture<'c, sqlx::Result<T>> + Send,
+    ) -> Result<T, CallError> {
+        let mut lent = self.lend().await?;
+        let outcome = timeout(ANSWER_LIMIT, work(&mut lent)).await;
+        lent.end(outcome)
+    }
+
+    /// Runs a query that changes nothing, in the same time; once more if a connection that had been open turns out broken.
     pub(crate) async fn read(&self, query: impl Fn() -> Query) -> Result<Vec<PgRow>, CallError> {
         let mut lent = self.lend().await?;
         let (reused, deadline) = (lent.reused, Instant::now() + ANSWER_LIMIT);

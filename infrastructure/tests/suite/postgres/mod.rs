@@ -1,5 +1,6 @@
 //! What is kept in PostgreSQL, and what happens when the server or the network fails.
 
+mod identity;
 mod leadership;
 mod log;
 
