@@ -4,6 +4,7 @@
 mod contract;
 mod identity;
 mod local_broadcast;
+mod postgres;
 mod sqlite_files;
 mod sqlite_full;
 mod sqlite_log;
