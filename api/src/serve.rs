@@ -53,7 +53,8 @@ pub(crate) async fn serve(config: Config) -> Result<ExitCode, Failure> {
 
     let (sessions_stop, runner_stop) = (CancellationToken::new(), CancellationToken::new());
     let telemetry = Arc::new(Telemetry(node.metrics.clone()));
-    let hub = Hub::new(node.app.history.clone(), node.app.unread.clone(), telemetry.clone());
+    let (history, unread) = (node.app.history.clone(), node.app.unread.clone());
+    let hub = Hub::new(node.broadcast.clone(), history, unread, telemetry.clone());
     // Subscribed before the runner starts: nothing is published that nobody hears.
     let pushes = node.pushes();
     let dispatcher = tokio::spawn(hub.clone().dispatch_from(pushes, runner_stop.clone()));

@@ -21,6 +21,7 @@ pub mod projections;
 mod publish;
 mod read_models;
 mod readers;
+mod replay;
 mod runner;
 mod shared;
 mod values;

@@ -6,6 +6,7 @@ use crate::{
     diagnosis::{Fault, diagnose},
     meta, projections,
     readers::Readers,
+    replay::LogReplay,
     runner::{Backoff, Runner, chain},
     shared::{Gate, Shared},
 };
@@ -13,7 +14,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use verbatim_application::ports::{
-    Broadcast, Clock, EventLog, HistoryReader, MemberReader, Positions, RoomReader, UnreadReader,
+    Broadcast, Clock, EventLog, HistoryReader, MemberReader, Positions, Replay, RoomReader, UnreadReader,
 };
 
 /// The read models of one database: their readers, their runner, and the operators' verbs.
@@ -104,6 +105,12 @@ impl ReadModels {
     #[must_use]
     pub fn positions(&self) -> Arc<dyn Positions> {
         self.readers()
+    }
+
+    /// What was told, told again.
+    #[must_use]
+    pub fn replay(&self) -> Arc<dyn Replay> {
+        Arc::new(LogReplay::new(Arc::clone(&self.shared)))
     }
 
     /// The last position that every live projection contains, as it changes.

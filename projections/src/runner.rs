@@ -179,7 +179,7 @@ impl Runner {
         if quiet {
             self.publisher.skip_to(position);
         } else if complete {
-            self.publisher.catch_up(group, position, &self.shared).await?;
+            self.publisher.catch_up(position, &self.shared).await?;
         }
         let limit = if *behind { CATCH_UP_BATCH } else { LIVE_BATCH };
         let batch = self.feed.next(position, limit).await?;
@@ -227,7 +227,8 @@ impl Runner {
             db.rollback().await?;
             return Ok(None);
         }
-        let pushes = if told { pushes(group, &batch.events, &db).await? } else { Vec::new() };
+        let pushes =
+            if told { pushes(&self.shared.projections, &batch.events, &db).await? } else { Vec::new() };
         db.commit().await?;
         Ok(Some(pushes))
     }

@@ -97,7 +97,7 @@ async fn what_is_pushed_can_be_read_at_once() {
     let bench = Bench::new();
     let mut world = World::populated(1, 1);
     let running = bench.start().await;
-    let mut pushes = verbatim_application::ports::Broadcast::subscribe(&*bench.broadcast);
+    let mut pushes = bench.broadcast.sender.subscribe();
     let (room, member) = (world.room(0), world.member(0));
     let mut seen = 0;
     while seen < 50 {

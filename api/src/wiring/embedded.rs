@@ -3,7 +3,7 @@
 use super::{Failure, Parts, folder::create_data_folder};
 use crate::{config::Config, operations::Dependency, telemetry::Telemetry, verbs::Verbs};
 use std::{path::Path, sync::Arc};
-use verbatim_application::ports::{Broadcast, Clock, EventLog};
+use verbatim_application::ports::{Clock, EventLog};
 use verbatim_infrastructure::{
     JwtSecret, LocalBroadcast, MemoryTickets, SqliteEventLog, SqliteLogOptions, SqliteSessions, SystemClock,
     load_or_create_secret, sessions::REFRESH_LIFETIME,
@@ -38,7 +38,7 @@ pub(super) async fn open(
         None => load_or_create_secret(config.data.join("jwt.secret")),
     };
     let secret = secret.map_err(|error| Failure::Secret(Box::new(error)))?;
-    let broadcast: Arc<dyn Broadcast> = Arc::new(LocalBroadcast::default());
+    let broadcast = Arc::new(LocalBroadcast::default());
     let read_models = ReadModels::open_observed(
         &url(read_model),
         log.clone(),
@@ -47,6 +47,7 @@ pub(super) async fn open(
         telemetry.clone(),
     )
     .await?;
+    broadcast.replay_from(read_models.replay());
     Ok(Parts {
         dependencies: vec![Dependency::log(log.clone()), Dependency::read_models(read_models.clone())],
         sessions: Arc::new(sessions.store(REFRESH_LIFETIME)),

@@ -206,7 +206,7 @@ impl Connection {
                         let display_name = app.account(member).await?.display_name;
                         let change = Change::Typing { member_id: member, display_name };
                         broadcast
-                            .publish(vec![Push { position: 0, room_id: room, change }])
+                            .publish_ephemeral(Push { position: 0, room_id: room, change })
                             .await
                             .map_err(|error| AppError::unavailable("typing can't be passed on now", error))
                     };

@@ -23,6 +23,8 @@ pub use leadership::{Leadership, LeadershipError, Lease};
 pub use read_models::{
     HistoryReader, MemberReader, Page, Positions, Range, ReadError, RoomReader, UnreadReader, UnreadSnapshot,
 };
-pub use realtime::{Broadcast, BroadcastError, PushStream};
-pub use replay::{Replay, Replayed};
+pub use realtime::{
+    Broadcast, BroadcastError, Delivery, Interest, Listening, PushSource, PushStream, Stretch,
+};
+pub use replay::{REPLAY_BATCH, REPLAY_MAX, Replay, Replayed};
 pub use time::{Clock, IdGenerator};

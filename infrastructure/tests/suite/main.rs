@@ -8,3 +8,4 @@ mod postgres;
 mod sqlite_files;
 mod sqlite_full;
 mod sqlite_log;
+mod told;

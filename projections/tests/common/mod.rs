@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use tokio::{sync::broadcast, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use verbatim_application::{
-    ports::{Broadcast, BroadcastError, Clock, PushStream},
+    ports::{Broadcast, BroadcastError, Clock, Interest, Listening, PushStream, Stretch},
     push::Push,
 };
 use verbatim_domain::Timestamp;
@@ -41,15 +41,22 @@ pub fn at(seconds: i64) -> Timestamp {
 
 /// Collects what is published; refuses as often as told.
 pub struct Collector {
-    sender: broadcast::Sender<Arc<Vec<Push>>>,
+    pub sender: broadcast::Sender<Arc<Vec<Push>>>,
     pub taken: Mutex<Vec<Push>>,
+    /// From where to where each one that was taken went.
+    pub stretches: Mutex<Vec<(u64, u64)>>,
     pub refusals: Mutex<u32>,
 }
 
 impl Collector {
     pub fn new() -> Arc<Self> {
         let sender = broadcast::Sender::new(1_024);
-        Arc::new(Self { sender, taken: Mutex::default(), refusals: Mutex::default() })
+        Arc::new(Self {
+            sender,
+            taken: Mutex::default(),
+            stretches: Mutex::default(),
+            refusals: Mutex::default(),
+        })
     }
 
     pub fn positions(&self) -> Vec<u64> {
@@ -59,7 +66,7 @@ impl Collector {
 
 #[async_trait::async_trait]
 impl Broadcast for Collector {
-    async fn publish(&self, pushes: Vec<Push>) -> Result<(), BroadcastError> {
+    async fn publish(&self, stretch: Stretch) -> Result<(), BroadcastError> {
         {
             let mut refusals = self.refusals.lock().unwrap();
             if *refusals > 0 {
@@ -67,13 +74,22 @@ impl Broadcast for Collector {
                 return Err(BroadcastError("told to refuse".into()));
             }
         }
-        self.taken.lock().unwrap().extend(pushes.iter().cloned());
-        let _ = self.sender.send(Arc::new(pushes));
+        self.taken.lock().unwrap().extend(stretch.pushes.iter().cloned());
+        self.stretches.lock().unwrap().push((stretch.after, stretch.upto));
+        let _ = self.sender.send(Arc::new(stretch.pushes));
         Ok(())
     }
 
+    async fn publish_ephemeral(&self, _: Push) -> Result<(), BroadcastError> {
+        unreachable!("nothing ephemeral is projected")
+    }
+
     fn subscribe(&self) -> PushStream {
-        self.sender.subscribe()
+        unreachable!("the tests look at what was taken")
+    }
+
+    fn listen(&self, _: Interest) -> Arc<dyn Listening> {
+        unreachable!("the tests look at what was taken")
     }
 }
 
