@@ -55,7 +55,8 @@ impl Dependency {
         name: &'static str,
         look: impl Fn() -> Result<(), String> + Send + Sync + 'static,
     ) -> Self {
-        let probe = move || -> BoxFuture<'static, Result<(), String>> { Box::pin(std::future::ready(look())) };
+        let probe =
+            move || -> BoxFuture<'static, Result<(), String>> { Box::pin(std::future::ready(look())) };
         Self { name, luxury: true, probe: Box::new(probe) }
     }
 

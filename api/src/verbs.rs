@@ -45,7 +45,8 @@ impl Verbs {
 
     fn choose<'a>(&'a self, names: &'a [impl AsRef<str>]) -> Chosen<'a> {
         let names = names.iter().map(AsRef::as_ref);
-        let (redis, relational): (Vec<&str>, Vec<&str>) = names.partition(|name| self.redis_for(name).is_some());
+        let (redis, relational): (Vec<&str>, Vec<&str>) =
+            names.partition(|name| self.redis_for(name).is_some());
         let wanted = !redis.is_empty() || relational.contains(&UNREAD);
         Chosen { relational, redis: self.redis.as_ref().filter(|_| wanted) }
     }
@@ -72,7 +73,9 @@ impl Verbs {
         progress: &mut (dyn FnMut(Progress) + Send),
     ) -> Result<(), ProjectionError> {
         let chosen = self.choose(names);
-        let Some(redis) = chosen.redis else { return self.relational.rebuild(&chosen.relational, progress).await };
+        let Some(redis) = chosen.redis else {
+            return self.relational.rebuild(&chosen.relational, progress).await;
+        };
         if chosen.relational.is_empty() {
             return redis.rebuild(progress).await;
         }

@@ -18,13 +18,13 @@ use verbatim_application::{
     App, AppError,
     bus::{Bus, BusTasks},
     ports::{
-        Broadcast, Clock, EventLog, IdGenerator, LoginLimiter, Positions, PushStream, SessionStore, TicketStore,
-        UnreadReader,
+        Broadcast, Clock, EventLog, IdGenerator, LoginLimiter, Positions, PushStream, SessionStore,
+        TicketStore, UnreadReader,
     },
 };
 use verbatim_infrastructure::{
-    Argon2Hasher, JwtIssuer, JwtSecret, OpenError, PostgresOpenError, SystemClock, UuidV7Generator, sqlite_log,
-    tokens::ACCESS_LIFETIME,
+    Argon2Hasher, JwtIssuer, JwtSecret, OpenError, PostgresOpenError, SystemClock, UuidV7Generator,
+    sqlite_log, tokens::ACCESS_LIFETIME,
 };
 use verbatim_observability::{LoggingError, Metrics};
 use verbatim_projections::{ProjectionError, ReadModels, RedisUnread};
@@ -95,7 +95,6 @@ impl Failure {
         move |source| Self::Io { what, source }
     }
 }
-
 
 /// Opens the event log, creating it if there is none.
 ///

@@ -3,8 +3,8 @@
 
 use super::{
     super::{
-        EventStreams, HttpObserver, HttpOptions, HttpState, Readiness, ReadinessState, Resource, app, openapi_document,
-        problem,
+        EventStreams, HttpObserver, HttpOptions, HttpState, Readiness, ReadinessState, Resource, app,
+        openapi_document, problem,
     },
     ports::{Counter, Identity, Log},
     readers::Readers,
