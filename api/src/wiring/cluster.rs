@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use std::sync::Arc;
 use verbatim_application::ports::{Broadcast, Clock, Delivery, EventLog, Leadership, PushSource, PushStream};
 use verbatim_infrastructure::{
-    JwtSecret, PostgresEventLog, PostgresLeadership, PostgresLogOptions, PostgresSessions, RedisBroadcast,
+    JwtSecret, PostgresEventLog, PostgresLeadership, PostgresLogOptions, PostgresSessions, PostgresSessionsOptions, RedisBroadcast,
     SystemClock, postgres, sessions::REFRESH_LIFETIME, sqlite_log::Report,
 };
 use verbatim_migrations::{event_log, sessions};
@@ -35,7 +35,7 @@ pub(super) async fn open_verbs(
 }
 
 pub(super) async fn migrate_sessions(event_store: &str) -> Result<(), Failure> {
-    PostgresSessions::open(event_store, sessions::POSTGRES).await?;
+    PostgresSessions::open(event_store, sessions::POSTGRES, PostgresSessionsOptions::default()).await?;
     Ok(())
 }
 
@@ -53,7 +53,7 @@ pub(super) async fn open(
     let secret = JwtSecret::parse(config.jwt_secret.as_deref().unwrap_or_default());
     let secret = secret.map_err(|error| Failure::Secret(Box::new(error)))?;
     let log = open_log(servers.event_store).await?;
-    let sessions = PostgresSessions::open(servers.event_store, sessions::POSTGRES).await?;
+    let sessions = PostgresSessions::open(servers.event_store, sessions::POSTGRES, PostgresSessionsOptions::default()).await?;
     let leadership: Arc<dyn Leadership> = Arc::new(PostgresLeadership::new(servers.event_store)?);
     let broadcast = RedisBroadcast::start(servers.redis, telemetry.clone())
         .map_err(|error| Failure::Redis(Box::new(error)))?;
