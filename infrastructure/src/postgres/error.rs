@@ -97,6 +97,11 @@ pub(super) fn leaves_sound(error: &sqlx::Error) -> bool {
     answer(error).is_some_and(|answer| answer.code() != READ_ONLY_SQL_TRANSACTION)
 }
 
+/// Whether the server has found its own files damaged (`data_corrupted`, `index_corrupted`).
+pub(super) fn is_corruption(error: &sqlx::Error) -> bool {
+    answer(error).is_some_and(|answer| ["XX001", "XX002"].contains(&answer.code()))
+}
+
 /// The indexes of `migrations/postgres/event_log` by which writers notice each other.
 const TAKEN: [&str; 2] = ["events_stream", "events_idempotency_key"];
 /// SQLSTATEs that leave open whether the statement took effect. PostgreSQL itself never sends them; what speaks its

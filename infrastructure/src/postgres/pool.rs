@@ -23,11 +23,11 @@ use std::{
 };
 use tokio::{
     sync::{Semaphore, SemaphorePermit},
-    time::{Instant, error::Elapsed, timeout, timeout_at},
+    time::{Instant, error::Elapsed, timeout},
 };
 
-/// How long a call waits for its turn and a connection.
-pub const TURN_LIMIT: Duration = Duration::from_secs(3);
+/// How long a call waits for its turn and a connection that works.
+pub const READY_LIMIT: Duration = Duration::from_secs(4);
 /// How long a statement's answer is waited for once it is sent; longer than the server works on it.
 pub const ANSWER_LIMIT: Duration = Duration::from_millis(5_500);
 /// Calls that may be under way or wait at once, for each pool; more are refused.
@@ -47,8 +47,8 @@ pub enum CallError {
     /// Too many wait already.
     #[error("{CALL_QUEUE} calls wait already")]
     QueueFull,
-    /// All connections were in use all the time.
-    #[error("no connection was free within {TURN_LIMIT:?}")]
+    /// All connections were in use all the time, or those that were free dead.
+    #[error("no connection was free within {READY_LIMIT:?}")]
     NoTurn,
     /// There was none and none could be opened.
     #[error(transparent)]
@@ -130,18 +130,18 @@ impl Pool {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lends a connection, within [`TURN_LIMIT`] and the time it takes to open one.
+    /// Lends a connection, within [`READY_LIMIT`].
     pub(crate) async fn lend(&self) -> Result<Lent<'_>, CallError> {
         let call = self.calls.try_acquire().map_err(|_| CallError::QueueFull)?;
-        let turn = match timeout(TURN_LIMIT, self.turns.acquire()).await {
-            Ok(Ok(turn)) => turn,
-            _ => return Err(CallError::NoTurn),
+        let ready = async {
+            let turn = self.turns.acquire().await.map_err(|_| CallError::NoTurn)?;
+            let (live, reused) = match self.reuse().await {
+                Some(live) => (live, true),
+                None => (self.open().await?, false),
+            };
+            Ok(Lent { pool: self, live, reused, _call: call, _turn: turn })
         };
-        let (live, reused) = match self.reuse().await {
-            Some(live) => (live, true),
-            None => (self.open().await?, false),
-        };
-        Ok(Lent { pool: self, live, reused, _call: call, _turn: turn })
+        timeout(READY_LIMIT, ready).await.unwrap_or(Err(CallError::NoTurn))
     }
 
     async fn reuse(&self) -> Option<Live> {
@@ -170,8 +170,8 @@ impl Pool {
         drop(idle);
     }
 
-    /// Runs `work` on a connection, in a time that is bounded by [`TURN_LIMIT`], [`super::CONNECT_LIMIT`] and
-    /// [`ANSWER_LIMIT`]. If this future is dropped, or fails, the work may be done all the same.
+    /// Runs `work` on a connection, within [`READY_LIMIT`] and [`ANSWER_LIMIT`]. If this future is dropped, or fails, the
+    /// work may be done all the same.
     pub(crate) async fn call<T>(
         &self,
         work: impl for<'c> FnOnce(&'c mut PgConnection) -> BoxFuture<'c, sqlx::Result<T>> + Send,
@@ -183,17 +183,26 @@ impl Pool {
 
     /// Runs a query that changes nothing, in the same time; once more if a connection that had been open turns out broken.
     pub(crate) async fn read(&self, query: impl Fn() -> Query) -> Result<Vec<PgRow>, CallError> {
-        let mut lent = self.lend().await?;
-        let (reused, deadline) = (lent.reused, Instant::now() + ANSWER_LIMIT);
-        let outcome = timeout_at(deadline, query().fetch_all(&mut *lent)).await;
-        match lent.end(outcome) {
-            Err(CallError::Failed(why)) if reused && !error::is_answer(&why) => {
-                let mut lent = self.lend().await?;
-                let outcome = timeout_at(deadline, query().fetch_all(&mut *lent)).await;
-                lent.end(outcome)
+        let reading = async {
+            match self.read_once(query()).await {
+                (true, Err(CallError::Failed(why))) if !error::is_answer(&why) => {
+                    self.read_once(query()).await.1
+                }
+                (_, done) => done,
             }
-            done => done,
-        }
+        };
+        timeout(READY_LIMIT + ANSWER_LIMIT, reading).await.unwrap_or(Err(CallError::NoAnswer))
+    }
+
+    /// Also says whether the connection had been used before.
+    async fn read_once(&self, query: Query) -> (bool, Result<Vec<PgRow>, CallError>) {
+        let mut lent = match self.lend().await {
+            Ok(lent) => lent,
+            Err(error) => return (false, Err(error)),
+        };
+        let reused = lent.reused;
+        let outcome = timeout(ANSWER_LIMIT, query.fetch_all(&mut *lent)).await;
+        (reused, lent.end(outcome))
     }
 }
 

@@ -7,8 +7,11 @@
 //! waits without limit for a connection that is dead (see `pool.rs`).
 
 mod append;
+mod check;
 mod hint;
 mod rows;
+
+pub use check::deep_check;
 
 use super::{
     ANSWER_LIMIT, CallError, PoolStats, PostgresOpenError,

@@ -17,7 +17,7 @@ use verbatim_application::ports::{
 use verbatim_domain::{MemberId, Timestamp, member::MemberRole};
 use verbatim_infrastructure::{
     PostgresOpenError, PostgresSessions, PostgresSessionsOptions,
-    postgres::{ANSWER_LIMIT, CONNECT_LIMIT, TURN_LIMIT},
+    postgres::{ANSWER_LIMIT, READY_LIMIT},
     sessions::{FAILURE_ROWS, REFRESH_LIFETIME, SESSIONS_PER_MEMBER},
     tickets::TICKETS_MAX,
 };
@@ -225,7 +225,7 @@ async fn without_the_server_calls_fail_in_time_and_with_it_they_work_again() {
     let node = open(&url).await;
     let store = node.store(REFRESH_LIFETIME);
     let (_, token) = store.open(member(1), at(0)).await.unwrap();
-    let limit = TURN_LIMIT + CONNECT_LIMIT + ANSWER_LIMIT + Duration::from_secs(2);
+    let limit = READY_LIMIT + ANSWER_LIMIT + Duration::from_secs(1);
     server.freeze();
     let began = Instant::now();
     assert!(matches!(store.rotate("vrt_", at(1)).await, Ok(RefreshOutcome::Refused)), "that needs no server");
