@@ -30,7 +30,7 @@ pub(super) const DELETED_PER_READ: usize = 500;
 /// About how many heads one script reads.
 const HEADS_PER_READ: usize = 1_000;
 /// The longest one of them may take.
-const READ_LIMIT: Duration = Duration::from_secs(3);
+const READ_LIMIT: Duration = Duration::from_secs(2);
 /// Before all scores.
 const FIRST: &str = "-inf";
 
