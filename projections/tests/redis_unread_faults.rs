@@ -244,8 +244,9 @@ async fn counts_of_another_log_are_never_shown_and_filled_anew() {
     filling.settle(&theirs).await;
     filling.stop().await;
 
-    for events in [20, 200] {
-        let mut world = World::populated(3, 3);
+    // A log that ends before, and one that goes on after the place where the counts of the one before stand.
+    for (events, people) in [(40, 3), (200, 5)] {
+        let mut world = World::populated(people, 3);
         let ours = another_log(&mut world, events);
         let members: Vec<MemberId> = world.members.keys().copied().collect();
         let relational = Relational::following(&ours);
