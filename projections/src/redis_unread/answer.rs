@@ -2,7 +2,6 @@
 
 use super::connection::Failure;
 use redis::Value;
-use uuid::Uuid;
 
 /// An answer that no script of ours gives.
 pub(super) fn unexpected(value: &Value) -> Failure {
@@ -49,8 +48,4 @@ pub(super) fn number(value: &Value) -> Result<u64, Failure> {
             digits.and_then(|digits| digits.parse().ok()).ok_or_else(|| unexpected(other))
         }
     }
-}
-
-pub(super) fn id(value: &Value) -> Result<Uuid, Failure> {
-    Uuid::from_slice(bytes(value)?).map_err(|_| unexpected(value))
 }

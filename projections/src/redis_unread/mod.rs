@@ -16,6 +16,7 @@
 mod admin;
 mod answer;
 mod batch;
+mod compare;
 mod connection;
 mod diagnosis;
 mod expected;

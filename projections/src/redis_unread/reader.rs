@@ -10,7 +10,6 @@ use super::{
     store::SCHEMA_VERSION,
 };
 use async_trait::async_trait;
-use redis::Value;
 use std::{
     collections::BTreeSet,
     sync::{
@@ -19,6 +18,7 @@ use std::{
     },
     time::Duration,
 };
+use uuid::Uuid;
 use verbatim_application::{
     ports::{Positions, ReadError, UnreadReader, UnreadSnapshot},
     views::UnreadView,
@@ -33,6 +33,9 @@ const CATCH_UP_LIMIT: Duration = Duration::from_secs(2);
 const ROOMS_PER_READ: usize = 500;
 /// A member of more rooms is counted by the relational read models: the script would keep Redis for too long.
 const ROOMS_MAX: usize = 5_000;
+
+/// What one room takes in the answer of `lua/read.lua`.
+const COUNT_BYTES: usize = 40;
 
 /// Where the counts came from.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -133,23 +136,27 @@ async fn ask(
     };
     let found = script::READ.run(connection, &[VERSIONS], arguments, READ_LIMIT).await?;
     let found = answer::list(found)?;
-    let [kind, position, counts @ ..] = found.as_slice() else { return Ok(Answer::Unfit) };
+    let [kind, position, counts] = found.as_slice() else { return Ok(Answer::Unfit) };
     if answer::bytes(kind)? != b"counts" {
         return Err(answer::unexpected(kind));
     }
     let position = answer::number(position)?;
-    let rooms = counts.chunks(4).map(view).collect::<Result<_, _>>()?;
-    Ok(Answer::Counts(UnreadSnapshot { position, rooms }))
+    let (counts, rest) = answer::bytes(counts)?.as_chunks::<COUNT_BYTES>();
+    if !rest.is_empty() {
+        return Err(answer::unexpected(kind));
+    }
+    Ok(Answer::Counts(UnreadSnapshot { position, rooms: counts.iter().map(view).collect() }))
 }
 
 /// Unread = last seq − read seq − deleted messages after read seq.
-fn view(fields: &[Value]) -> Result<UnreadView, Failure> {
-    let [room, last_seq, read_seq, deleted] = fields else {
-        return Err(answer::unexpected(&Value::Array(Vec::new())));
-    };
-    let (last_seq, read_seq) = (answer::number(last_seq)?, answer::number(read_seq)?);
-    let unread = last_seq.saturating_sub(read_seq).saturating_sub(answer::number(deleted)?);
-    Ok(UnreadView { room_id: RoomId::from_uuid(answer::id(room)?), unread, last_seq, read_seq })
+fn view(count: &[u8; COUNT_BYTES]) -> UnreadView {
+    let (room, numbers) = count.split_at(16);
+    let mut numbers = numbers.as_chunks().0.iter().map(|number| u64::from_be_bytes(*number));
+    let mut next = || numbers.next().unwrap_or_default();
+    let (last_seq, read_seq, deleted) = (next(), next(), next());
+    let unread = last_seq.saturating_sub(read_seq).saturating_sub(deleted);
+    let room = Uuid::from_slice(room).unwrap_or_default();
+    UnreadView { room_id: RoomId::from_uuid(room), unread, last_seq, read_seq }
 }
 
 #[async_trait]

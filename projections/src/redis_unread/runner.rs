@@ -29,7 +29,7 @@ const LEADERSHIP_LIMIT: Duration = Duration::from_secs(5);
 /// The longest pause after a failure.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// A leader that gets nothing done for so long lets others try: Redis may be away for this process only.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(1);
 
 pub(super) struct Runner {
     shared: Arc<Shared>,
@@ -225,7 +225,11 @@ impl Runner {
         });
         let mut place = match begun {
             Some(begun) if is_of(begun, &self.shared.log).await? => Place::of(begun),
-            _ => store.begin().await?,
+            _ => match store.begin_after(state.latest.as_ref()).await? {
+                Some(place) => place,
+                // Somebody else was first: theirs is looked at next.
+                None => return Ok(()),
+            },
         };
         match fill(&self.shared, store, &mut place, &mut |_| {}).await {
             // An operator has begun another one: that is looked at next.

@@ -15,7 +15,7 @@ use std::{collections::BTreeMap, time::Duration};
 /// Version of the keys' shape.
 pub(super) const SCHEMA_VERSION: i32 = 1;
 /// The longest one step may take.
-const STEP_LIMIT: Duration = Duration::from_secs(3);
+const STEP_LIMIT: Duration = Duration::from_secs(2);
 /// About how many keys one look at the key space goes over, and how many are removed at once.
 const KEYS_PER_LOOK: usize = 1_000;
 
@@ -95,9 +95,19 @@ impl Store {
 
     /// Begins a new version, empty, beside the others.
     pub(super) async fn begin(&mut self) -> Result<Place, Failure> {
-        let arguments = |c: &mut redis::Cmd| _ = c.arg(PREFIX).arg(SCHEMA_VERSION);
+        self.begin_if("*").await?.ok_or_else(|| answer::unexpected(&Value::Nil))
+    }
+
+    /// The same, unless somebody has begun another one since. `None`: look again.
+    pub(super) async fn begin_after(&mut self, latest: Option<&Version>) -> Result<Option<Place>, Failure> {
+        self.begin_if(latest.map_or("", |latest| latest.tag.as_str())).await
+    }
+
+    async fn begin_if(&mut self, latest: &str) -> Result<Option<Place>, Failure> {
+        let arguments = |c: &mut redis::Cmd| _ = c.arg(PREFIX).arg(SCHEMA_VERSION).arg(latest);
         let tag = script::BEGIN.run(&mut self.0, &[VERSIONS], arguments, STEP_LIMIT).await?;
-        Ok(Place { tag: Tag::new(answer::text(&tag)?), position: 0, mark: String::new() })
+        let place = |tag| Place { tag: Tag::new(tag), position: 0, mark: String::new() };
+        Ok(answer::optional(&tag)?.map(place))
     }
 
     /// Applies what a batch changes and moves the version on. `false`: somebody else was here, look again.

@@ -3,6 +3,7 @@
 
 use super::{
     NAME, Shared, answer,
+    compare::{Differences, printed},
     connection::Failure,
     diagnosis::{Finding, diagnose},
     expected::Expected,
@@ -25,11 +26,11 @@ const MEMBERS_PER_READ: usize = 200;
 const CURSORS_PER_READ: usize = 2_000;
 /// How many rooms one script reads, and how many deleted messages of each.
 const ROOMS_PER_READ: usize = 50;
-const DELETED_PER_READ: usize = 500;
+pub(super) const DELETED_PER_READ: usize = 500;
 /// About how many heads one script reads.
 const HEADS_PER_READ: usize = 1_000;
 /// The longest one of them may take.
-const READ_LIMIT: Duration = Duration::from_secs(3);
+const READ_LIMIT: Duration = Duration::from_secs(2);
 /// Before all scores.
 const FIRST: &str = "-inf";
 
@@ -65,30 +66,6 @@ pub(super) async fn verify(
         from = part.expected.until;
     }
     Ok(verified)
-}
-
-/// What is told.
-struct Differences<'a> {
-    verified: &'a mut Verified,
-    on_difference: &'a mut (dyn FnMut(Difference) + Send),
-    progress: &'a mut (dyn FnMut(Progress) + Send),
-}
-
-impl Differences<'_> {
-    /// Tells of a row unless it is as it should be.
-    fn row(
-        &mut self,
-        table: &'static str,
-        key: impl FnOnce() -> String,
-        expected: Option<String>,
-        found: Option<String>,
-    ) {
-        self.verified.rows += 1;
-        if expected != found {
-            self.verified.differences += 1;
-            (self.on_difference)(Difference { projection: NAME, table, key: key(), expected, found });
-        }
-    }
 }
 
 /// One range of ids.
@@ -187,32 +164,8 @@ impl Part<'_> {
         for (member, found) in members.iter().zip(found) {
             // One may have been left to the next part meanwhile.
             if self.expected.covers(member.as_uuid()) {
-                self.member(*member, found)?;
+                self.found.cursors(*member, self.expected.cursors.get(member), found)?;
             }
-        }
-        Ok(())
-    }
-
-    fn member(&mut self, member: MemberId, found: Value) -> Result<(), ProjectionError> {
-        let Value::Array(fields) = found else {
-            let found = Some(format!("a {}", answer::text(&found)?));
-            self.found.row("cursors", || format!("member_id=\"{member}\""), Some("a hash".to_owned()), found);
-            return Ok(());
-        };
-        let mut expected: std::collections::BTreeMap<Vec<u8>, String> = std::collections::BTreeMap::new();
-        for (room, (read_seq, inside)) in self.expected.cursors.get(&member).into_iter().flatten() {
-            let value = if *inside { read_seq.to_string() } else { format!("-{read_seq}") };
-            expected.insert(room.as_uuid().as_bytes().to_vec(), value);
-        }
-        let key = |room: &[u8]| format!("member_id=\"{member}\", room_id={}", printed(room));
-        for pair in fields.chunks(2) {
-            let [room, value] = pair else { continue };
-            let room = answer::bytes(room)?;
-            let (expected, found) = (expected.remove(room), answer::text(value)?);
-            self.found.row("cursors", || key(room), expected.map(cursor), Some(cursor(found)));
-        }
-        for (room, value) in expected {
-            self.found.row("cursors", || key(&room), Some(cursor(value)), None);
         }
         Ok(())
     }
@@ -236,11 +189,10 @@ impl Part<'_> {
                     continue;
                 }
                 if with_heads {
-                    let expected = self.expected.heads.get(&room).map(|seq| format!("last_seq={seq}"));
-                    let found = answer::optional(head)?.map(|seq| format!("last_seq={seq}"));
-                    self.found.row("heads", || format!("room_id=\"{room}\""), expected, found);
+                    self.found.head(room, self.expected.heads.get(&room), head)?;
                 }
-                if let Some(after) = self.deleted(room, &after, deleted)? {
+                let expected = self.expected.deleted.get(&room);
+                if let Some(after) = self.found.deleted(room, expected, &after, deleted)? {
                     next.push((room, after));
                 }
             }
@@ -248,46 +200,6 @@ impl Part<'_> {
             with_heads = false;
         }
         Ok(())
-    }
-
-    /// Compares a stretch of a room's deleted messages; gives the score after which the next one begins, if any.
-    fn deleted(
-        &mut self,
-        room: RoomId,
-        after: &str,
-        found: &Value,
-    ) -> Result<Option<String>, ProjectionError> {
-        let Value::Array(pairs) = found else {
-            let found = Some(format!("a {}", answer::text(found)?));
-            let expected = Some("a sorted set".to_owned());
-            self.found.row("deleted", || format!("room_id=\"{room}\""), expected, found);
-            return Ok(None);
-        };
-        let mut last = None;
-        let mut there = BTreeSet::new();
-        for pair in pairs.chunks(2) {
-            let [seq, score] = pair else { continue };
-            let (seq, score) = (answer::text(seq)?, answer::text(score)?);
-            match seq.parse::<u64>().ok().filter(|_| seq == score) {
-                Some(seq) => _ = there.insert(seq),
-                None => {
-                    let key = || format!("room_id=\"{room}\", seq={}", printed(seq.as_bytes()));
-                    self.found.row("deleted", key, None, Some(format!("score={score}")));
-                }
-            }
-            last = Some(score);
-        }
-        let next = last.filter(|_| pairs.len() >= 2 * DELETED_PER_READ);
-        let (low, high) = (whole(after).unwrap_or(0), next.as_deref().map(whole));
-        let inside = |seq: &u64| *seq > low && high.is_none_or(|high| high.is_some_and(|high| *seq <= high));
-        let all = self.expected.deleted.get(&room);
-        let expected: BTreeSet<u64> = all.into_iter().flatten().copied().filter(inside).collect();
-        for seq in expected.union(&there) {
-            let row = |of: &BTreeSet<u64>| of.contains(seq).then(|| format!("seq={seq}"));
-            let key = || format!("room_id=\"{room}\", seq={seq}");
-            self.found.row("deleted", key, row(&expected), row(&there));
-        }
-        Ok(next)
     }
 
     /// Tells of heads that should not be there.
@@ -365,27 +277,5 @@ impl Part<'_> {
             }
             cursor = next;
         }
-    }
-}
-
-/// The part of a score before the point.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "scores are message numbers")]
-fn whole(score: &str) -> Option<u64> {
-    score.parse::<f64>().ok().filter(|score| *score >= 0.0).map(|score| score as u64)
-}
-
-/// An id if it is one, else the bytes as text.
-fn printed(bytes: &[u8]) -> String {
-    match Uuid::from_slice(bytes) {
-        Ok(id) => format!("\"{id}\""),
-        Err(_) => format!("{:?}", String::from_utf8_lossy(bytes)),
-    }
-}
-
-/// A cursor as it stands in Redis, printed.
-fn cursor(value: String) -> String {
-    match value.strip_prefix('-') {
-        Some(read_seq) => format!("read_seq={read_seq}, joined=0"),
-        None => format!("read_seq={value}, joined=1"),
     }
 }

@@ -1,7 +1,7 @@
 //! What the tests of the unread counts in Redis share.
 #![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
-use crate::common::{FixedClock, LIMIT, log::MemoryLog, model::Model};
+use crate::common::{FixedClock, LIMIT, log::MemoryLog, model::Model, talk, world::World};
 use std::{
     sync::{
         Arc,
@@ -216,5 +216,93 @@ pub async fn assert_shows(reader: &dyn UnreadReader, log: &MemoryLog, members: &
         let mut some = reader.unread_in(*member, &rooms).await.unwrap();
         some.sort_by_key(|view| view.room_id);
         assert_eq!(some, snapshot.rooms);
+    }
+}
+
+/// People who talk, and one who reads all the time and checks that nothing ever goes back.
+pub struct Busy {
+    pub log: Arc<MemoryLog>,
+    pub relational: Arc<Relational>,
+    pub members: Vec<MemberId>,
+    stop: CancellationToken,
+    talking: JoinHandle<World>,
+    reading: Vec<JoinHandle<Vec<(MemberId, UnreadSnapshot)>>>,
+}
+
+impl Busy {
+    pub fn start() -> Self {
+        let log = MemoryLog::new();
+        let world = World::populated(6, 3);
+        let members = world.members.keys().copied().collect();
+        let (relational, stop) = (Relational::following(&log), CancellationToken::new());
+        let talking = talk(log.clone(), world, stop.clone());
+        Self { log, relational, members, stop, talking, reading: Vec::new() }
+    }
+
+    /// Reads from this node from now on, and makes it promise what was pushed.
+    pub fn read_from(&mut self, unread: &RedisUnread) {
+        let (unread, members, stop) = (unread.clone(), self.members.clone(), self.stop.clone());
+        let relational = self.relational.clone();
+        self.reading.push(tokio::spawn(async move {
+            let (mut seen, mut last) = (Vec::new(), 0);
+            let reader = unread.reader();
+            for turn in (0..).take_while(|_| !stop.is_cancelled()) {
+                let member = members[turn % members.len()];
+                let promised = if turn % 5 == 0 { *relational.applied.borrow() } else { 0 };
+                unread.promise(promised);
+                let began = std::time::Instant::now();
+                let snapshot = reader.unread(member).await.unwrap();
+                assert!(
+                    began.elapsed() < Duration::from_secs(2),
+                    "a read waits for nothing: {:?}",
+                    began.elapsed()
+                );
+                assert!(snapshot.position >= last, "{} after {last}", snapshot.position);
+                assert!(
+                    snapshot.position >= promised,
+                    "{} though {promised} was promised",
+                    snapshot.position
+                );
+                last = snapshot.position;
+                seen.push((member, snapshot));
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            seen
+        }));
+    }
+
+    /// Waits until so many more events are in the log.
+    pub async fn more(&self, events: u64) {
+        let mut head = verbatim_application::ports::EventLog::head_hint(&*self.log);
+        let wanted = *head.borrow() + events;
+        let reached = tokio::time::timeout(LIMIT, head.wait_for(|head| *head >= wanted)).await;
+        reached.expect("nobody talks any more").unwrap();
+    }
+
+    /// Everybody stops talking; all that was said must be counted, and all that was read have been right.
+    pub async fn end(self, running: &Running) {
+        self.stop.cancel();
+        self.talking.await.unwrap();
+        running.settle(&self.log).await;
+        assert_verified(&running.unread.admin()).await;
+        assert_shows(&*running.unread.reader(), &self.log, &self.members).await;
+        let mut seen = Vec::new();
+        for reading in self.reading {
+            let read = reading.await.unwrap();
+            assert!(!read.is_empty());
+            seen.extend(read);
+        }
+        seen.sort_by_key(|(_, snapshot)| snapshot.position);
+        let events: Vec<Event> =
+            self.log.all().iter().map(|event| Envelope::decode(event).unwrap().event).collect();
+        let (mut model, mut at) = (Model::default(), 0);
+        for (member, mut snapshot) in seen {
+            for event in &events[at..snapshot.position as usize] {
+                model.apply(event);
+            }
+            at = snapshot.position as usize;
+            snapshot.rooms.sort_by_key(|view| view.room_id);
+            assert_eq!(snapshot.rooms, model.unread(member), "as of {at}");
+        }
     }
 }

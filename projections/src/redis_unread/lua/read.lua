@@ -1,7 +1,8 @@
 -- The unread counts of one member, and the position they are of. Writes nothing.
 -- KEYS: versions. ARGV: what the versions' keys begin with, schema version, the lowest position that will do, most rooms,
 --   member, then rooms: none for all of the member's.
--- Gives 'none', 'behind' or 'many'; or 'counts', position, then for each room: room, last seq, read seq, deleted after that.
+-- Gives 'none', 'behind' or 'many'; or 'counts', position and one text of 40 bytes for each room: its id, then last seq, read
+-- seq and how many messages after that are deleted, big-endian. A list of so many items would take ten times as long.
 local CHUNK = 1000
 
 local tag = redis.call('HGET', KEYS[1], 'active')
@@ -28,20 +29,19 @@ else
   for n = 1, #found, 2 do take(found[n], found[n + 1]) end
 end
 
-local answer = {'counts', meta[2]}
+local counts = {}
 for from = 1, #rooms, CHUNK do
   local to = math.min(from + CHUNK - 1, #rooms)
   local heads = redis.call('HMGET', base .. ':heads', unpack(rooms, from, to))
   for n = from, to do
-    local last = heads[n - from + 1]
+    local last, seen = tonumber(heads[n - from + 1] or nil), tonumber(read[n])
     if last then
       local deleted = 0
-      if tonumber(last) > tonumber(read[n]) then
+      if last > seen then
         deleted = redis.call('ZCOUNT', base .. ':d:' .. rooms[n], '(' .. read[n], '+inf')
       end
-      local at = #answer
-      answer[at + 1], answer[at + 2], answer[at + 3], answer[at + 4] = rooms[n], last, read[n], deleted
+      counts[#counts + 1] = rooms[n] .. struct.pack('>I8I8I8', last, seen, deleted)
     end
   end
 end
-return answer
+return {'counts', meta[2], table.concat(counts)}
