@@ -1,8 +1,10 @@
 //! What is kept in PostgreSQL, and what happens when the server or the network fails.
 
+mod faults;
 mod identity;
 mod leadership;
 mod log;
+mod restore;
 
 use std::{
     future::Future,
