@@ -1,8 +1,13 @@
 //! What is kept in PostgreSQL, and what happens when the server or the network fails.
 
+mod crashes;
+mod fate;
 mod identity;
 mod leadership;
 mod log;
+mod outages;
+mod refusals;
+mod restore;
 
 use std::{
     future::Future,
