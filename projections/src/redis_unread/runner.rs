@@ -28,6 +28,8 @@ const STAND_BY: Duration = Duration::from_millis(500);
 const LEADERSHIP_LIMIT: Duration = Duration::from_secs(5);
 /// The longest pause after a failure.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// After somebody else was first with a new version.
+const TURN: Duration = Duration::from_millis(20);
 /// A leader that gets nothing done for so long lets others try: Redis may be away for this process only.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -157,11 +159,8 @@ impl Runner {
                 // A log that is gone gives no more hints.
                 if !matches!(looked, Ok(Ok(()))) {
                     tokio::time::sleep_until(started + LOOK_EVERY).await;
-                    let state = store.state().await?;
-                    self.shared.saw(&state);
-                    if state.active.as_ref().map(Place::of).as_ref() != Some(&place) {
-                        place = self.live(&mut store).await?;
-                    }
+                    // Redis may have been wiped, and the log restored from a backup.
+                    place = self.live(&mut store).await?;
                 }
                 continue;
             };
@@ -225,15 +224,15 @@ impl Runner {
         });
         let mut place = match begun {
             Some(begun) if is_of(begun, &self.shared.log).await? => Place::of(begun),
-            _ => match store.begin_after(state.latest.as_ref()).await? {
+            _ => match store.begin_after(state.latest_tag.as_ref()).await? {
                 Some(place) => place,
                 // Somebody else was first: theirs is looked at next.
-                None => return Ok(()),
+                None => return Ok(tokio::time::sleep(TURN).await),
             },
         };
         match fill(&self.shared, store, &mut place, &mut |_| {}).await {
             // An operator has begun another one: that is looked at next.
-            Err(ProjectionError::Superseded) => return Ok(()),
+            Err(ProjectionError::Superseded) => return Ok(tokio::time::sleep(TURN).await),
             filled => filled?,
         }
         tracing::info!(position = place.position, projection = NAME, "Redis is filled");
