@@ -4,6 +4,7 @@ use super::{
     NAME, Shared,
     diagnosis::{Finding, diagnose, is_of},
     fill::{FILL_BATCH, fill},
+    keys::Tag,
     store::{Guard, Place, SCHEMA_VERSION, State, Store},
 };
 use crate::{
@@ -41,6 +42,8 @@ pub(super) struct Runner {
     last_error: Option<String>,
     /// Since when nothing went well.
     failing_since: Option<Instant>,
+    /// The version that it was said is filled.
+    filling: Option<Tag>,
     /// Whether it was said that this process leads.
     announced: bool,
 }
@@ -201,22 +204,24 @@ impl Runner {
                     store.condemn(&place).await?;
                 }
                 Finding::Missing => {
-                    tracing::info!(projection = NAME, "Redis holds no counts; it is filled");
-                    self.refill(store, &state).await?;
+                    self.refill(store, &state, "Redis holds no counts; it is filled").await?;
                 }
                 Finding::Schema => {
-                    tracing::info!(
-                        projection = NAME,
-                        "Redis holds counts of another release; it is filled anew"
-                    );
-                    self.refill(store, &state).await?;
+                    self.refill(store, &state, "Redis holds counts of another release; it is filled anew")
+                        .await?;
                 }
             }
         }
     }
 
-    /// Fills a version and makes it active; goes on with one that somebody has begun.
-    async fn refill(&mut self, store: &mut Store, state: &State) -> Result<(), ProjectionError> {
+    /// Fills a version and makes it active; goes on with one that somebody has begun. If somebody else is first with a
+    /// new one, that is looked at next.
+    async fn refill(
+        &mut self,
+        store: &mut Store,
+        state: &State,
+        why: &'static str,
+    ) -> Result<(), ProjectionError> {
         let active = state.active.as_ref().map(|active| &active.tag);
         let previous = state.previous.as_ref().map(|previous| &previous.tag);
         let begun = state.latest.as_ref().filter(|latest| {
@@ -226,16 +231,24 @@ impl Runner {
             Some(begun) if is_of(begun, &self.shared.log).await? => Place::of(begun),
             _ => match store.begin_after(state.latest_tag.as_ref()).await? {
                 Some(place) => place,
-                // Somebody else was first: theirs is looked at next.
-                None => return Ok(tokio::time::sleep(TURN).await),
+                None => {
+                    tokio::time::sleep(TURN).await;
+                    return Ok(());
+                }
             },
         };
+        if self.filling.replace(place.tag.clone()).as_ref() != Some(&place.tag) {
+            tracing::info!(projection = NAME, version = %place.tag, from = place.position, why);
+        }
         match fill(&self.shared, store, &mut place, &mut |_| {}).await {
-            // An operator has begun another one: that is looked at next.
-            Err(ProjectionError::Superseded) => return Ok(tokio::time::sleep(TURN).await),
+            Err(ProjectionError::Superseded) => {
+                tokio::time::sleep(TURN).await;
+                return Ok(());
+            }
             filled => filled?,
         }
+        self.filling = None;
         tracing::info!(position = place.position, projection = NAME, "Redis is filled");
-        store.sweep().await.map_err(Into::into)
+        Ok(store.sweep().await?)
     }
 }
