@@ -497,3 +497,12 @@ async fn the_verbs_on_a_cluster() {
     assert!(sizes.contains(&"11".to_owned()), "{sizes:?}");
     assert!(tokio::time::timeout(LIMIT, running.stop()).await.is_ok());
 }
+
+/// Nobody speaks TLS there: an error like any other.
+#[tokio::test]
+async fn a_server_without_tls_is_an_error() {
+    let (redis, log, _, _running) = filled().await;
+    let admin = other_process(&format!("rediss://127.0.0.1:{}/", redis.port()), &log);
+    let failed = admin.rebuild(&mut |_| {}).await;
+    assert!(matches!(failed, Err(ProjectionError::Redis(_))), "{failed:?}");
+}

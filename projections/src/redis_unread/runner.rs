@@ -56,6 +56,7 @@ impl Runner {
             backoff: Backoff::new(),
             last_error: None,
             failing_since: None,
+            filling: None,
             announced: false,
         }
     }
