@@ -4,6 +4,7 @@ use super::{
     NAME, Shared,
     diagnosis::{Finding, diagnose, is_of},
     fill::{FILL_BATCH, fill},
+    keys::Tag,
     store::{Guard, Place, SCHEMA_VERSION, State, Store},
 };
 use crate::{
@@ -28,6 +29,8 @@ const STAND_BY: Duration = Duration::from_millis(500);
 const LEADERSHIP_LIMIT: Duration = Duration::from_secs(5);
 /// The longest pause after a failure.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// After somebody else was first with a new version.
+const TURN: Duration = Duration::from_millis(20);
 /// A leader that gets nothing done for so long lets others try: Redis may be away for this process only.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -39,6 +42,8 @@ pub(super) struct Runner {
     last_error: Option<String>,
     /// Since when nothing went well.
     failing_since: Option<Instant>,
+    /// The version that it was said is filled.
+    filling: Option<Tag>,
     /// Whether it was said that this process leads.
     announced: bool,
 }
@@ -51,6 +56,7 @@ impl Runner {
             backoff: Backoff::new(),
             last_error: None,
             failing_since: None,
+            filling: None,
             announced: false,
         }
     }
@@ -157,11 +163,8 @@ impl Runner {
                 // A log that is gone gives no more hints.
                 if !matches!(looked, Ok(Ok(()))) {
                     tokio::time::sleep_until(started + LOOK_EVERY).await;
-                    let state = store.state().await?;
-                    self.shared.saw(&state);
-                    if state.active.as_ref().map(Place::of).as_ref() != Some(&place) {
-                        place = self.live(&mut store).await?;
-                    }
+                    // Redis may have been wiped, and the log restored from a backup.
+                    place = self.live(&mut store).await?;
                 }
                 continue;
             };
@@ -202,22 +205,24 @@ impl Runner {
                     store.condemn(&place).await?;
                 }
                 Finding::Missing => {
-                    tracing::info!(projection = NAME, "Redis holds no counts; it is filled");
-                    self.refill(store, &state).await?;
+                    self.refill(store, &state, "Redis holds no counts; it is filled").await?;
                 }
                 Finding::Schema => {
-                    tracing::info!(
-                        projection = NAME,
-                        "Redis holds counts of another release; it is filled anew"
-                    );
-                    self.refill(store, &state).await?;
+                    self.refill(store, &state, "Redis holds counts of another release; it is filled anew")
+                        .await?;
                 }
             }
         }
     }
 
-    /// Fills a version and makes it active; goes on with one that somebody has begun.
-    async fn refill(&mut self, store: &mut Store, state: &State) -> Result<(), ProjectionError> {
+    /// Fills a version and makes it active; goes on with one that somebody has begun. If somebody else is first with a
+    /// new one, that is looked at next.
+    async fn refill(
+        &mut self,
+        store: &mut Store,
+        state: &State,
+        why: &'static str,
+    ) -> Result<(), ProjectionError> {
         let active = state.active.as_ref().map(|active| &active.tag);
         let previous = state.previous.as_ref().map(|previous| &previous.tag);
         let begun = state.latest.as_ref().filter(|latest| {
@@ -225,18 +230,26 @@ impl Runner {
         });
         let mut place = match begun {
             Some(begun) if is_of(begun, &self.shared.log).await? => Place::of(begun),
-            _ => match store.begin_after(state.latest.as_ref()).await? {
+            _ => match store.begin_after(state.latest_tag.as_ref()).await? {
                 Some(place) => place,
-                // Somebody else was first: theirs is looked at next.
-                None => return Ok(()),
+                None => {
+                    tokio::time::sleep(TURN).await;
+                    return Ok(());
+                }
             },
         };
+        if self.filling.replace(place.tag.clone()).as_ref() != Some(&place.tag) {
+            tracing::info!(projection = NAME, version = %place.tag, from = place.position, why);
+        }
         match fill(&self.shared, store, &mut place, &mut |_| {}).await {
-            // An operator has begun another one: that is looked at next.
-            Err(ProjectionError::Superseded) => return Ok(()),
+            Err(ProjectionError::Superseded) => {
+                tokio::time::sleep(TURN).await;
+                return Ok(());
+            }
             filled => filled?,
         }
+        self.filling = None;
         tracing::info!(position = place.position, projection = NAME, "Redis is filled");
-        store.sweep().await.map_err(Into::into)
+        Ok(store.sweep().await?)
     }
 }

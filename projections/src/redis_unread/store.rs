@@ -43,6 +43,8 @@ pub(super) struct State {
     pub previous: Option<Version>,
     /// The one that was begun last: active, or being filled, or left over by somebody who died.
     pub latest: Option<Version>,
+    /// Its tag, even if it is too broken to be a version.
+    pub latest_tag: Option<Tag>,
 }
 
 /// A version and a place in the log that it is at.
@@ -88,9 +90,16 @@ impl Store {
 
     pub(super) async fn state(&mut self) -> Result<State, Failure> {
         let found = script::STATE.run(&mut self.0, &[VERSIONS], |c| _ = c.arg(PREFIX), STEP_LIMIT).await?;
-        let mut roles = answer::list(found)?.into_iter().map(version);
-        let mut next = || roles.next().unwrap_or(Ok(None));
-        Ok(State { active: next()?, previous: next()?, latest: next()? })
+        let found = answer::list(found)?;
+        let [active, previous, latest, latest_tag] = found.as_slice() else {
+            return Err(answer::unexpected(&Value::Nil));
+        };
+        Ok(State {
+            active: version(active)?,
+            previous: version(previous)?,
+            latest: version(latest)?,
+            latest_tag: answer::optional(latest_tag)?.map(Tag::new),
+        })
     }
 
     /// Begins a new version, empty, beside the others.
@@ -99,8 +108,8 @@ impl Store {
     }
 
     /// The same, unless somebody has begun another one since. `None`: look again.
-    pub(super) async fn begin_after(&mut self, latest: Option<&Version>) -> Result<Option<Place>, Failure> {
-        self.begin_if(latest.map_or("", |latest| latest.tag.as_str())).await
+    pub(super) async fn begin_after(&mut self, latest: Option<&Tag>) -> Result<Option<Place>, Failure> {
+        self.begin_if(latest.map_or("", Tag::as_str)).await
     }
 
     async fn begin_if(&mut self, latest: &str) -> Result<Option<Place>, Failure> {
@@ -172,8 +181,12 @@ impl Store {
     /// Removes all keys of versions that are neither active nor previous nor latest, in small steps.
     pub(super) async fn sweep(&mut self) -> Result<(), Failure> {
         let state = self.state().await?;
-        let needed: Vec<Tag> =
-            [state.active, state.previous, state.latest].into_iter().flatten().map(|v| v.tag).collect();
+        let needed: Vec<Tag> = [state.active, state.previous]
+            .into_iter()
+            .flatten()
+            .map(|v| v.tag)
+            .chain(state.latest_tag)
+            .collect();
         let mut cursor = None;
         loop {
             let (keys, next) = self.look(PREFIX, cursor).await?;
@@ -232,7 +245,7 @@ fn done(value: &Value) -> Result<bool, Failure> {
     answer::number(value).map(|number| number == 1)
 }
 
-fn version(found: Value) -> Result<Option<Version>, Failure> {
+fn version(found: &Value) -> Result<Option<Version>, Failure> {
     let Value::Array(fields) = found else { return Ok(None) };
     let [tag, position, mark, schema, updated_at, error] = fields.as_slice() else {
         return Err(answer::unexpected(&Value::Array(Vec::new())));

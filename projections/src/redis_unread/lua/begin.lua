@@ -1,9 +1,7 @@
 -- Makes a new, empty version the latest one, if the latest one still is what the caller believes; whoever fills that finds
 -- out at the next batch. Gives its tag, or nothing.
 -- KEYS: versions. ARGV: what the versions' keys begin with, schema version, the latest tag ('' for none, '*' for any).
-local latest = redis.call('HGET', KEYS[1], 'latest')
-if not latest or redis.call('EXISTS', ARGV[1] .. latest .. ':meta') == 0 then latest = '' end
-if ARGV[3] ~= '*' and ARGV[3] ~= latest then return false end
+if ARGV[3] ~= '*' and ARGV[3] ~= (redis.call('HGET', KEYS[1], 'latest') or '') then return false end
 local number = redis.call('HINCRBY', KEYS[1], 'count', 1)
 local tag = string.format('%d-%x', number, tonumber(redis.call('TIME')[1]))
 redis.call('HSET', KEYS[1], 'latest', tag)

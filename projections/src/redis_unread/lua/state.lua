@@ -1,4 +1,4 @@
--- What is known of the active, the previous and the latest version.
+-- What is known of the active, the previous and the latest version, and the tag of the latest whatever is known of it.
 -- KEYS: versions. ARGV: what the versions' keys begin with.
 local found = {}
 for i, role in ipairs({'active', 'previous', 'latest'}) do
@@ -11,4 +11,5 @@ for i, role in ipairs({'active', 'previous', 'latest'}) do
     end
   end
 end
+found[4] = redis.call('HGET', KEYS[1], 'latest')
 return found
