@@ -8,6 +8,7 @@ mod files;
 pub mod passwords;
 pub mod postgres;
 mod random;
+pub mod redis_broadcast;
 pub mod secret;
 pub mod sessions;
 mod sqlite;
@@ -22,6 +23,7 @@ pub use postgres::{
     PostgresEventLog, PostgresLeadership, PostgresLogOptions, PostgresLoginLimiter, PostgresOpenError,
     PostgresSessionStore, PostgresSessions, PostgresSessionsOptions, PostgresTickets,
 };
+pub use redis_broadcast::{RedisBroadcast, RedisObserver, UnobservedRedis};
 pub use secret::{JwtSecret, load_or_create_secret};
 pub use sessions::{SqliteLoginLimiter, SqliteSessionStore, SqliteSessions};
 pub use sqlite::{CALL_LIMIT, CALL_QUEUE, Migration, OpenError, Problem};

@@ -44,7 +44,7 @@ impl FanOut {
         Self { sender: broadcast::Sender::new(capacity), known: Arc::new(known) }
     }
 
-    pub(crate) fn memory(&self) -> &Memory {
+    pub(crate) fn memory(&self) -> &Arc<Memory> {
         &self.known.memory
     }
 

@@ -5,6 +5,7 @@ mod contract;
 mod identity;
 mod local_broadcast;
 mod postgres;
+mod redis_broadcast;
 mod sqlite_files;
 mod sqlite_full;
 mod sqlite_log;

@@ -3,8 +3,9 @@
 use async_trait::async_trait;
 use std::sync::{
     Mutex,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+    atomic::{AtomicBool, Ordering},
 };
+use tokio::sync::{RwLockWriteGuard, watch};
 use verbatim_application::{
     ports::{ReadError, Replay, Replayed, Stretch},
     push::Push,
@@ -23,8 +24,10 @@ pub struct Told {
     log: Mutex<Log>,
     /// Whether nobody can read it now.
     pub away: AtomicBool,
-    /// How often it was asked for changes.
-    pub replays: AtomicUsize,
+    /// While this is held, whoever reads it waits.
+    gate: tokio::sync::RwLock<()>,
+    /// How often it was read.
+    asked: watch::Sender<usize>,
 }
 
 impl Told {
@@ -45,7 +48,21 @@ impl Told {
         self.log.lock().unwrap().applied
     }
 
-    fn check(&self) -> Result<(), ReadError> {
+    /// Lets nobody read it as long as what this gives is kept.
+    pub async fn hold(&self) -> RwLockWriteGuard<'_, ()> {
+        self.gate.write().await
+    }
+
+    /// Waits until it has been asked so many times more.
+    pub async fn asked(&self, times: usize) {
+        let mut asked = self.asked.subscribe();
+        let least = *asked.borrow() + times;
+        asked.wait_for(|asked| *asked >= least).await.unwrap();
+    }
+
+    async fn check(&self) -> Result<(), ReadError> {
+        self.asked.send_modify(|asked| *asked += 1);
+        let _open = self.gate.read().await;
         if self.away.load(Ordering::SeqCst) {
             return Err(ReadError::Unavailable("told to be away".into()));
         }
@@ -56,13 +73,12 @@ impl Told {
 #[async_trait]
 impl Replay for Told {
     async fn applied(&self) -> Result<u64, ReadError> {
-        self.check()?;
+        self.check().await?;
         Ok(self.head())
     }
 
     async fn replay(&self, after: u64, limit: usize) -> Result<Replayed, ReadError> {
-        self.check()?;
-        self.replays.fetch_add(1, Ordering::SeqCst);
+        self.check().await?;
         let log = self.log.lock().unwrap();
         let upto = log.applied.min(after + limit as u64);
         let from = log.pushes.partition_point(|push| push.position <= after);
