@@ -1,6 +1,6 @@
 //! Where SQLite and MySQL/MariaDB differ. Everything else that this crate writes runs in both.
 
-use sea_orm::{DbBackend, DbErr, RuntimeErr, sqlx};
+use sea_orm::DbBackend;
 
 /// How many rows one statement takes at most, whatever their width: a longer one gains nothing any more.
 pub(crate) const ROWS_PER_STATEMENT: usize = 512;
@@ -60,19 +60,6 @@ pub(crate) fn pairs_in(backend: DbBackend, columns: (&str, &str), pairs: usize) 
         DbBackend::MySql => format!("({a}, {b}) IN ({list})"),
         _ => format!("({a}, {b}) IN (VALUES {list})"),
     }
-}
-
-/// Whether another writer has the database now. SQLite's primary code for that is 5; extended codes keep it in the lowest
-/// byte. (MySQL waits by itself.)
-pub(crate) fn is_busy(error: &DbErr) -> bool {
-    let (DbErr::Conn(RuntimeErr::SqlxError(error))
-    | DbErr::Exec(RuntimeErr::SqlxError(error))
-    | DbErr::Query(RuntimeErr::SqlxError(error))) = error
-    else {
-        return false;
-    };
-    let code = |error: &dyn sqlx::error::DatabaseError| error.code()?.parse::<u32>().ok();
-    error.as_database_error().and_then(code).is_some_and(|code| code & 0xff == 5)
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ async fn plan(sql: &str, values: Vec<Value>) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", folder.path().join("read.db").display());
     let db = Database::connect(&url).await.unwrap();
-    let rows = bulk::query(&db.readers, format!("EXPLAIN QUERY PLAN {sql}"), values).await.unwrap();
+    let rows = bulk::query(&db.reader(), format!("EXPLAIN QUERY PLAN {sql}"), values).await.unwrap();
     rows.iter().map(|row| row.try_get("", "detail").unwrap()).collect()
 }
 
