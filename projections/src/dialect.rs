@@ -62,6 +62,24 @@ pub(crate) fn pairs_in(backend: DbBackend, columns: (&str, &str), pairs: usize) 
     }
 }
 
+/// The rows after one by its key, with the columns whose values go into the variables, in order. MySQL compares rows of
+/// values one by one instead of starting at the right place, so there it is spelt out.
+pub(crate) fn after_key<'a>(backend: DbBackend, key: &[&'a str]) -> (String, Vec<&'a str>) {
+    if backend != DbBackend::MySql {
+        return (format!("({}) > ({})", key.join(", "), vec!["?"; key.len()].join(", ")), key.to_vec());
+    }
+    let (mut cases, mut values) = (Vec::new(), Vec::new());
+    for (index, column) in key.iter().enumerate() {
+        let same = key.get(..index).unwrap_or_default();
+        let mut case: Vec<String> = same.iter().map(|column| format!("{column} = ?")).collect();
+        case.push(format!("{column} > ?"));
+        cases.push(format!("({})", case.join(" AND ")));
+        values.extend(same);
+        values.push(*column);
+    }
+    (format!("({})", cases.join(" OR ")), values)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,6 +95,14 @@ mod tests {
             on_conflict(DbBackend::MySql, "t", &["a", "b"], &updates),
             "ON DUPLICATE KEY UPDATE last_seq = GREATEST(t.last_seq, VALUES(last_seq)), joined = VALUES(joined)"
         );
+    }
+
+    #[test]
+    fn what_comes_after_a_key() {
+        let (sql, values) = after_key(DbBackend::Sqlite, &["a", "b"]);
+        assert_eq!((sql.as_str(), values), ("(a, b) > (?, ?)", vec!["a", "b"]));
+        let (sql, values) = after_key(DbBackend::MySql, &["a", "b"]);
+        assert_eq!((sql.as_str(), values), ("((a > ?) OR (a = ? AND b > ?))", vec!["a", "a", "b"]));
     }
 
     #[test]
