@@ -15,8 +15,8 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use verbatim_application::ports::{
-    Broadcast, Clock, EventLog, HistoryReader, Leadership, MemberReader, Positions, ReadError, Replay, RoomReader,
-    UnreadReader,
+    Broadcast, Clock, EventLog, HistoryReader, Leadership, MemberReader, Positions, ReadError, Replay,
+    RoomReader, UnreadReader,
 };
 
 /// What read models may be given besides what they need.

@@ -6,11 +6,12 @@ use async_trait::async_trait;
 use std::sync::Arc;
 use verbatim_application::ports::{Broadcast, Clock, Delivery, EventLog, Leadership, PushSource, PushStream};
 use verbatim_infrastructure::{
-    JwtSecret, PostgresEventLog, PostgresLeadership, PostgresLogOptions, PostgresSessions, PostgresSessionsOptions, RedisBroadcast,
-    SystemClock, postgres, sessions::REFRESH_LIFETIME, sqlite_log::Report,
+    JwtSecret, PostgresEventLog, PostgresLeadership, PostgresLogOptions, PostgresSessions,
+    PostgresSessionsOptions, RedisBroadcast, SystemClock, postgres, sessions::REFRESH_LIFETIME,
+    sqlite_log::Report,
 };
 use verbatim_migrations::{event_log, sessions};
-use verbatim_projections::{Admin, ReadModels, ReadModelsOptions, RedisUnread, RedisUnreadAdmin};
+use verbatim_projections::{Admin, Options as ReadOptions, ReadModels, RedisUnread, RedisUnreadAdmin};
 
 /// URLs of all servers.
 #[derive(Clone, Copy)]
@@ -53,7 +54,9 @@ pub(super) async fn open(
     let secret = JwtSecret::parse(config.jwt_secret.as_deref().unwrap_or_default());
     let secret = secret.map_err(|error| Failure::Secret(Box::new(error)))?;
     let log = open_log(servers.event_store).await?;
-    let sessions = PostgresSessions::open(servers.event_store, sessions::POSTGRES, PostgresSessionsOptions::default()).await?;
+    let sessions =
+        PostgresSessions::open(servers.event_store, sessions::POSTGRES, PostgresSessionsOptions::default())
+            .await?;
     let leadership: Arc<dyn Leadership> = Arc::new(PostgresLeadership::new(servers.event_store)?);
     let broadcast = RedisBroadcast::start(servers.redis, telemetry.clone())
         .map_err(|error| Failure::Redis(Box::new(error)))?;
@@ -62,7 +65,7 @@ pub(super) async fn open(
         log.clone(),
         broadcast.clone(),
         clock.clone(),
-        ReadModelsOptions { observer: telemetry.clone(), leadership: Some(leadership.clone()) },
+        ReadOptions { observer: telemetry.clone(), leadership: Some(leadership.clone()) },
     )
     .await?;
     broadcast.replay_from(read_models.replay());

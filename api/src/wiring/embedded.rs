@@ -48,6 +48,7 @@ pub(super) async fn open(
     )
     .await?;
     broadcast.replay_from(read_models.replay());
+    telemetry.0.broadcast_connected.set(1);
     Ok(Parts {
         dependencies: vec![Dependency::log(log.clone()), Dependency::read_models(read_models.clone())],
         sessions: Arc::new(sessions.store(REFRESH_LIFETIME)),

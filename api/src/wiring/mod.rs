@@ -244,13 +244,25 @@ impl Node {
     /// Keeps the projections at the head of the log until told to stop; in a cluster, while no other node does.
     pub fn project(&self, stop: CancellationToken) -> tokio::task::JoinHandle<()> {
         let (read_models, redis_unread) = (self.read_models.clone(), self.redis_unread.clone());
+        let leads = self.metrics.projection_leading.with_label_values(&["read_models"]);
+        let mut leading = read_models.leading();
         tokio::spawn(async move {
+            let shown = async {
+                // Never ends: the sender lives in the read models that run beside this.
+                while leading.wait_for(|leading| i64::from(*leading) != leads.get()).await.is_ok() {
+                    leads.set(i64::from(*leading.borrow()));
+                }
+            };
             let in_redis = async {
                 if let Some(unread) = &redis_unread {
                     unread.run(stop.clone()).await;
                 }
             };
-            tokio::join!(read_models.run(stop.clone()), in_redis);
+            let run = async { tokio::join!(read_models.run(stop.clone()), in_redis) };
+            tokio::select! {
+                _ = run => {}
+                () = shown => {}
+            }
         })
     }
 
