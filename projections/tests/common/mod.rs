@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 pub mod contract;
+pub mod elections;
 pub mod log;
 pub mod model;
 pub mod tables;
@@ -17,11 +18,11 @@ use tempfile::TempDir;
 use tokio::{sync::broadcast, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use verbatim_application::{
-    ports::{Broadcast, BroadcastError, Clock, PushStream},
+    ports::{Broadcast, BroadcastError, Clock, Leadership, PushStream},
     push::Push,
 };
 use verbatim_domain::Timestamp;
-use verbatim_projections::{Observer, ReadModels};
+use verbatim_projections::{Observer, Options, ReadModels};
 use verbatim_servers::{Database, MariaDb, mysql_database};
 
 /// The longest a test waits for anything.
@@ -141,6 +142,18 @@ impl Bench {
     pub async fn open_observed(&self, observer: Arc<dyn Observer>) -> ReadModels {
         let (log, broadcast) = (self.log.clone(), self.broadcast.clone());
         ReadModels::open_observed(&self.url(), log, broadcast, Arc::new(FixedClock), observer).await.unwrap()
+    }
+
+    /// Opens as one of a cluster.
+    pub async fn join(&self, leadership: Arc<dyn Leadership>) -> ReadModels {
+        self.join_by(&self.url(), leadership).await
+    }
+
+    /// Opens as one of a cluster, over a line of its own to the database.
+    pub async fn join_by(&self, url: &str, leadership: Arc<dyn Leadership>) -> ReadModels {
+        let (log, broadcast) = (self.log.clone(), self.broadcast.clone());
+        let options = Options { leadership: Some(leadership), ..Options::default() };
+        ReadModels::open_with(url, log, broadcast, Arc::new(FixedClock), options).await.unwrap()
     }
 
     /// Opens and runs.
