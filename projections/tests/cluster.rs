@@ -1,5 +1,5 @@
 //! Several processes on one database: one leads, the others follow, and nothing is applied twice or told never.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 mod common;
 
@@ -141,12 +141,12 @@ async fn who_only_believe_to_lead_apply_each_event_once(backend: Backend) {
     let talking = talk(bench.log.clone(), World::populated(6, 3), stop.clone());
     let mut running = Vec::new();
     for _ in 0..3 {
-        running.push(Running::new(bench.join(Usurper::new()).await));
+        running.push(Running::new(bench.join(Usurper::leadership()).await));
     }
     for round in 1..=12_u64 {
         // Killed wherever it is, and another one put in its place.
         running.remove(0).kill().await;
-        running.push(Running::new(bench.join(Usurper::new()).await));
+        running.push(Running::new(bench.join(Usurper::leadership()).await));
         assert!(running[0].models.positions().wait_for(round * 60, LIMIT).await);
     }
     stop.cancel();
@@ -185,14 +185,14 @@ async fn what_was_told_is_written_down_though_nothing_follows(backend: Backend) 
         world.send(world.room(0), world.member(n));
     }
     bench.log.write(world.take());
-    let running = Running::new(bench.join(Usurper::new()).await);
+    let running = Running::new(bench.join(Usurper::leadership()).await);
     bench.settle(&running.models).await;
     let saved = "SELECT MIN(published) FROM projection_checkpoints";
     let head = bench.log.len() as i64;
     eventually("it is written down", async || tables::number(&bench, saved).await == head).await;
     let so_far = bench.broadcast.positions().len();
     running.kill().await;
-    let running = Running::new(bench.join(Usurper::new()).await);
+    let running = Running::new(bench.join(Usurper::leadership()).await);
     world.send(world.room(0), world.member(0));
     bench.log.write(world.take());
     eventually("the next push", async || bench.broadcast.positions().last() == Some(&bench.log.len())).await;
@@ -204,7 +204,7 @@ async fn in_a_cluster_a_long_silence_is_made_up_for(backend: Backend) {
     let bench = Bench::new(backend);
     let mut world = World::populated(2, 1);
     bench.log.write(world.take());
-    let running = Running::new(bench.join(Usurper::new()).await);
+    let running = Running::new(bench.join(Usurper::leadership()).await);
     bench.settle(&running.models).await;
     eventually("the beginning is told", async || bench.broadcast.positions() == told(&bench.log)).await;
     running.stop().await;
@@ -213,7 +213,7 @@ async fn in_a_cluster_a_long_silence_is_made_up_for(backend: Backend) {
         world.send(world.room(0), world.member(n));
     }
     bench.log.write(world.take());
-    let running = Running::new(bench.join(Usurper::new()).await);
+    let running = Running::new(bench.join(Usurper::leadership()).await);
     bench.settle(&running.models).await;
     eventually("all pushes", async || bench.broadcast.positions() == told(&bench.log)).await;
 }

@@ -103,7 +103,7 @@ impl Leadership for Candidate {
 pub struct Usurper(watch::Sender<bool>);
 
 impl Usurper {
-    pub fn new() -> Arc<dyn Leadership> {
+    pub fn leadership() -> Arc<dyn Leadership> {
         Arc::new(Self(watch::Sender::new(false)))
     }
 }

@@ -90,6 +90,8 @@ pub enum Backend {
 pub enum Store {
     File(TempDir),
     Server(Database<MariaDb>),
+    /// On a server that somebody else looks after.
+    Url(String),
 }
 
 /// Read models in a database of their own, over a log in memory.
@@ -115,7 +117,7 @@ impl Bench {
     pub fn backend(&self) -> Backend {
         match self.store {
             Store::File(_) => Backend::Sqlite,
-            Store::Server(_) => Backend::MySql,
+            Store::Server(_) | Store::Url(_) => Backend::MySql,
         }
     }
 
@@ -123,7 +125,7 @@ impl Bench {
     pub fn path(&self) -> PathBuf {
         match &self.store {
             Store::File(folder) => folder.path().join("read.db"),
-            Store::Server(_) => panic!("there is no file"),
+            Store::Server(_) | Store::Url(_) => panic!("there is no file"),
         }
     }
 
@@ -131,6 +133,7 @@ impl Bench {
         match &self.store {
             Store::File(_) => format!("sqlite:{}", self.path().display()),
             Store::Server(database) => database.url().to_owned(),
+            Store::Url(url) => url.clone(),
         }
     }
 
