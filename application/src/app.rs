@@ -143,17 +143,26 @@ impl App {
         found.first().map(|first| repeat(first, &claim.content_hash)).transpose()
     }
 
-    /// Checks that `member` is in `room`; what another node did may be missing for a moment.
+    /// Checks that `member` is in `room`; what another node did may be missing for a moment. While the log can't be
+    /// asked, the read models are: who was in the room may go on reading it. Gives the number of its last message.
     ///
     /// # Errors
     /// `room_not_found` or `not_a_member`.
     pub async fn admit(&self, member: MemberId, room: RoomId) -> Result<u64, AppError> {
-        self.bus
+        let admitted = self
+            .bus
             .room(room, move |room, _| {
                 room.admit(member)?;
                 Ok(room.last_seq())
             })
-            .await
+            .await;
+        match admitted {
+            Err(error) if error.class == ErrorClass::Unavailable => {
+                let known = self.unread.unread_in(member, &[room]).await;
+                known.ok().and_then(|views| views.first().map(|view| view.last_seq)).ok_or(error)
+            }
+            admitted => admitted,
+        }
     }
 }
 

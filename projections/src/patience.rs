@@ -34,12 +34,19 @@ pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     text
 }
 
-/// A failure that lasts: it is logged when it begins, when it becomes another one, and when it is over.
-#[derive(Default)]
-pub(crate) struct Trouble(Option<(String, Instant)>);
+/// Failures, as long as they last: logged when they begin, when they become others, and when they are over.
+pub(crate) struct Trouble {
+    what: Option<String>,
+    /// When all was well for the last time.
+    well: Instant,
+}
 
 impl Trouble {
-    /// Takes note of a failure; tells how long there has been one.
+    pub(crate) fn none() -> Self {
+        Self { what: None, well: Instant::now() }
+    }
+
+    /// Takes note of a failure; tells how long ago all was well.
     pub(crate) fn note(&mut self, error: &RunError) -> Duration {
         let text = chain(error);
         // A server that is away fails in many ways: refused, hung up, no answer.
@@ -48,16 +55,16 @@ impl Trouble {
             RunError::Database(error) if failures::is_away(error) => "away".to_owned(),
             _ => text.clone(),
         };
-        let begun = self.0.as_ref().map_or_else(Instant::now, |(_, begun)| *begun);
-        if self.0.as_ref().is_none_or(|(before, _)| *before != what) {
+        if self.what.as_ref() != Some(&what) {
             tracing::error!(error = text, "the projections do not go on; trying again");
         }
-        self.0 = Some((what, begun));
-        begun.elapsed()
+        self.what = Some(what);
+        self.well.elapsed()
     }
 
     pub(crate) fn is_over(&mut self) {
-        if self.0.take().is_some() {
+        self.well = Instant::now();
+        if self.what.take().is_some() {
             tracing::info!("the projections go on");
         }
     }

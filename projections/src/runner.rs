@@ -98,7 +98,7 @@ impl Runner {
             idle_since: None,
             held_since: None,
             busy: 0,
-            trouble: Trouble::default(),
+            trouble: Trouble::none(),
         }
     }
 

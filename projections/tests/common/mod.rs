@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 pub mod contract;
+pub mod elections;
 pub mod log;
 pub mod model;
 pub mod tables;
@@ -17,11 +18,11 @@ use tempfile::TempDir;
 use tokio::{sync::broadcast, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use verbatim_application::{
-    ports::{Broadcast, BroadcastError, Clock, Interest, Listening, PushStream, Stretch},
+    ports::{Broadcast, BroadcastError, Clock, Interest, Leadership, Listening, PushStream, Stretch},
     push::Push,
 };
 use verbatim_domain::Timestamp;
-use verbatim_projections::{Observer, ReadModels};
+use verbatim_projections::{Observer, Options, ReadModels};
 use verbatim_servers::{Database, MariaDb, mysql_database};
 
 /// The longest a test waits for anything.
@@ -105,6 +106,8 @@ pub enum Backend {
 pub enum Store {
     File(TempDir),
     Server(Database<MariaDb>),
+    /// On a server that somebody else looks after.
+    Url(String),
 }
 
 /// Read models in a database of their own, over a log in memory.
@@ -130,7 +133,7 @@ impl Bench {
     pub fn backend(&self) -> Backend {
         match self.store {
             Store::File(_) => Backend::Sqlite,
-            Store::Server(_) => Backend::MySql,
+            Store::Server(_) | Store::Url(_) => Backend::MySql,
         }
     }
 
@@ -138,7 +141,7 @@ impl Bench {
     pub fn path(&self) -> PathBuf {
         match &self.store {
             Store::File(folder) => folder.path().join("read.db"),
-            Store::Server(_) => panic!("there is no file"),
+            Store::Server(_) | Store::Url(_) => panic!("there is no file"),
         }
     }
 
@@ -146,6 +149,7 @@ impl Bench {
         match &self.store {
             Store::File(_) => format!("sqlite:{}", self.path().display()),
             Store::Server(database) => database.url().to_owned(),
+            Store::Url(url) => url.clone(),
         }
     }
 
@@ -157,6 +161,18 @@ impl Bench {
     pub async fn open_observed(&self, observer: Arc<dyn Observer>) -> ReadModels {
         let (log, broadcast) = (self.log.clone(), self.broadcast.clone());
         ReadModels::open_observed(&self.url(), log, broadcast, Arc::new(FixedClock), observer).await.unwrap()
+    }
+
+    /// Opens as one of a cluster.
+    pub async fn join(&self, leadership: Arc<dyn Leadership>) -> ReadModels {
+        self.join_by(&self.url(), leadership).await
+    }
+
+    /// Opens as one of a cluster, over a line of its own to the database.
+    pub async fn join_by(&self, url: &str, leadership: Arc<dyn Leadership>) -> ReadModels {
+        let (log, broadcast) = (self.log.clone(), self.broadcast.clone());
+        let options = Options { leadership: Some(leadership), ..Options::default() };
+        ReadModels::open_with(url, log, broadcast, Arc::new(FixedClock), options).await.unwrap()
     }
 
     /// Opens and runs.
