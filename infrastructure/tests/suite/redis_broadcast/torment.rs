@@ -81,7 +81,7 @@ impl World {
         self.runner = self.random.random_range(0..self.nodes.len());
         let from = self.random.random_range(0..=self.recent.len());
         let mut whole: Option<Stretch> = None;
-        for stretch in self.recent.split_off(from) {
+        for stretch in self.recent[from..].iter().cloned() {
             match &mut whole {
                 Some(whole) => {
                     whole.upto = stretch.upto;
