@@ -5,7 +5,7 @@ mod common;
 mod redis_unread_common;
 
 use common::{
-    Bench, contract, eventually,
+    Backend, Bench, contract, eventually,
     log::MemoryLog,
     model::Model,
     world::{Act, World},
@@ -78,7 +78,7 @@ fn act() -> impl Strategy<Value = Act> {
 /// Redis, the SQL read model and the simplest model agree, however the log is cut into batches.
 async fn check(redis: &Redis, events: Vec<Event>, cuts: Vec<usize>, world: &World) {
     assert_eq!(redis.cli(&["FLUSHALL"]).trim(), "OK");
-    let bench = Bench::new();
+    let bench = Bench::new(Backend::Sqlite);
     let sql = bench.start().await;
     let running = Running::start(&redis.url(), &bench.log, &Relational::broken(&bench.log));
     let mut rest = events.as_slice();
