@@ -13,10 +13,12 @@ use verbatim_domain::Timestamp;
 /// other, and two of them never wait for each other. Whoever waited for the lock goes on from the value that the one before
 /// has committed (READ COMMITTED), and its unique indexes see all that was committed before.
 macro_rules! append {
-    ($answer:literal) => {
+    ($condition:literal, $answer:literal) => {
         concat!(
             "WITH raised AS (
-                UPDATE event_log_head SET position = position + cardinality($1::text[])
+                UPDATE event_log_head SET position = position + cardinality($1::text[])",
+            $condition,
+            "
                 RETURNING position - cardinality($1::text[]) AS before, position AS head
             ), appended AS (
                 INSERT INTO events (position, aggregate_type, aggregate_id, sequence, event_type, event_version,
@@ -42,12 +44,21 @@ macro_rules! append {
     };
 }
 
+/// Asks for the turn: the advisory lock that all who append share. Those who append now finish first, those who come later
+/// wait.
+pub(super) const TURN: &str = "SELECT pg_advisory_lock(7307218077116461165)";
 /// The channel that says where the head is.
 pub(super) const CHANNEL: &str = "verbatim_events";
 /// Appends, and tells nobody.
-pub(super) const QUIETLY: &str = append!("");
+pub(super) const QUIETLY: &str =
+    append!(" WHERE pg_advisory_xact_lock_shared(7307218077116461165) IS NOT NULL", "");
 /// Appends, and tells every node.
-pub(super) const NOTIFYING: &str = append!(", pg_notify('verbatim_events', head::text)");
+pub(super) const NOTIFYING: &str = append!(
+    " WHERE pg_advisory_xact_lock_shared(7307218077116461165) IS NOT NULL",
+    ", pg_notify('verbatim_events', head::text)"
+);
+/// As [`NOTIFYING`], by whoever has the turn.
+pub(super) const IN_TURN: &str = append!("", ", pg_notify('verbatim_events', head::text)");
 
 /// Runs [`QUIETLY`] or [`NOTIFYING`]; gives the position of the first event.
 pub(super) async fn run(

@@ -28,7 +28,7 @@ use tokio::{sync::watch, time::timeout};
 use tokio_util::task::AbortOnDropHandle;
 use verbatim_application::ports::{
     AppendError, Appended, EventLog, LogError, NewEvent, NewSnapshot, READ_BATCH_MAX, RecordedEvent,
-    Snapshot, StreamId,
+    Snapshot, StreamId, Turn,
 };
 use verbatim_domain::Timestamp;
 
@@ -40,6 +40,9 @@ pub const READ_CONNECTIONS: usize = 8;
 /// would go on reading all of them until they are analysed.
 const SESSION: &str = "SET plan_cache_mode = force_generic_plan;
     SET enable_seqscan = off; SET enable_bitmapscan = off; SET jit = off";
+
+/// A node that hangs or is cut off while it has the turn loses it after so long.
+const TURN_SESSION: &str = "SET idle_session_timeout = '2s'";
 
 /// How the log is opened.
 #[derive(Debug, Clone)]
@@ -64,6 +67,8 @@ impl Default for PostgresLogOptions {
 pub struct PostgresEventLog {
     writers: Pool,
     readers: Pool,
+    /// Of those who ask for a turn; each turn has a connection of its own.
+    turns: Target,
     append: &'static str,
     hint: Hint,
     _following: AbortOnDropHandle<()>,
@@ -83,12 +88,13 @@ impl PostgresEventLog {
         let target = Target::parse(url)?;
         Schema::parse("event_log", migrations)?.ensure(&target, options.migrate).await?;
         let target = target.with(SESSION);
+        let turns = target.clone().with(TURN_SESSION);
         let readers = Pool::new(target.clone(), options.readers);
         let hint = Hint::new(look(&readers).await?);
         let following = hint.follow(target.clone());
         let append = if options.notify { append::NOTIFYING } else { append::QUIETLY };
         let writers = Pool::new(target, options.writers);
-        Ok(Self { writers, readers, append, hint, _following: following })
+        Ok(Self { writers, readers, turns, append, hint, _following: following })
     }
 
     /// Asks the server for a sign of life.
@@ -111,6 +117,26 @@ impl PostgresEventLog {
 
     async fn events(&self, query: impl Fn() -> Query) -> Result<Vec<RecordedEvent>, LogError> {
         self.rows(query, rows::event).await
+    }
+
+    async fn append_by(
+        &self,
+        statement: &'static str,
+        events: &[NewEvent],
+        snapshots: &[NewSnapshot],
+        recorded_at: Timestamp,
+    ) -> Result<Appended, AppendError> {
+        if events.is_empty() && snapshots.is_empty() {
+            return Ok(Appended { first_position: self.hint.known() + 1 });
+        }
+        let unavailable = |error: CallError| AppendError::Unavailable(Box::new(error));
+        let log = self.writers.lend().await.map_err(unavailable)?;
+        let mut log = log.prepared(statement).await.map_err(unavailable)?;
+        let sent = append::run(&mut log, statement, events, snapshots, recorded_at);
+        let outcome = timeout(ANSWER_LIMIT, sent).await;
+        let first_position = log.end(outcome).map_err(error::of_append)?;
+        self.hint.raise(first_position + events.len() as u64 - 1);
+        Ok(Appended { first_position })
     }
 
     /// The connections that append.
@@ -161,17 +187,29 @@ impl EventLog for PostgresEventLog {
         snapshots: Vec<NewSnapshot>,
         recorded_at: Timestamp,
     ) -> Result<Appended, AppendError> {
-        if events.is_empty() && snapshots.is_empty() {
-            return Ok(Appended { first_position: self.hint.known() + 1 });
+        self.append_by(self.append, &events, &snapshots, recorded_at).await
+    }
+
+    async fn turn(&self) -> Result<Option<Turn>, LogError> {
+        let failed = |error: CallError| LogError(Box::new(error));
+        let mut connection = self.turns.connect().await.map_err(|error| failed(error.into()))?;
+        let taken = timeout(ANSWER_LIMIT, sqlx::query(append::TURN).execute(&mut connection)).await;
+        match taken {
+            // The lock goes with the connection.
+            Ok(Ok(_)) => Ok(Some(Turn(Box::new(std::sync::Mutex::new(connection))))),
+            Ok(Err(error)) => Err(failed(CallError::Failed(error))),
+            Err(_) => Err(failed(CallError::NoAnswer)),
         }
-        let unavailable = |error: CallError| AppendError::Unavailable(Box::new(error));
-        let log = self.writers.lend().await.map_err(unavailable)?;
-        let mut log = log.prepared(self.append).await.map_err(unavailable)?;
-        let sent = append::run(&mut log, self.append, &events, &snapshots, recorded_at);
-        let outcome = timeout(ANSWER_LIMIT, sent).await;
-        let first_position = log.end(outcome).map_err(error::of_append)?;
-        self.hint.raise(first_position + events.len() as u64 - 1);
-        Ok(Appended { first_position })
+    }
+
+    async fn append_in_turn(
+        &self,
+        _turn: &Turn,
+        events: Vec<NewEvent>,
+        snapshots: Vec<NewSnapshot>,
+        recorded_at: Timestamp,
+    ) -> Result<Appended, AppendError> {
+        self.append_by(append::IN_TURN, &events, &snapshots, recorded_at).await
     }
 
     async fn load(&self, stream: StreamId, after: u64, limit: usize) -> Result<Vec<RecordedEvent>, LogError> {
