@@ -152,21 +152,27 @@ impl Node {
 
     /// Everything that it listened to was heard, once, in order; what it did not listen to may have been.
     pub fn check(&self) {
-        let heard = self.heard.borrow().clone();
+        let mut heard = self.heard.borrow().clone();
+        heard.retain(|push| push.position > 0);
         let all = self.told.after(0);
         let mut rest = all.iter();
-        for push in heard.iter().filter(|push| push.position > 0) {
+        for push in &heard {
             assert!(rest.any(|told| told == push), "twice, out of order, or never told: {push:?}");
         }
         let mut intervals = self.listened.lock().unwrap().clone();
         for (interest, listening) in &*self.listening.lock().unwrap() {
             intervals.push((*interest, listening.after().unwrap(), u64::MAX));
         }
+        let mut by_interest: HashMap<Interest, [Vec<&Push>; 2]> = HashMap::new();
         for (interest, after, upto) in intervals {
-            let of =
-                |push: &&Push| push.position > after && push.position <= upto && concerns(push, interest);
-            let (expected, found): (Vec<_>, Vec<_>) =
-                (all.iter().filter(of).collect(), heard.iter().filter(of).collect());
+            let [all, heard] = by_interest.entry(interest).or_insert_with(|| {
+                [&all, &heard].map(|pushes| pushes.iter().filter(|push| concerns(push, interest)).collect())
+            });
+            let [expected, found] = [all, heard].map(|pushes| {
+                let from = pushes.partition_point(|push| push.position <= after);
+                let to = pushes.partition_point(|push| push.position <= upto);
+                &pushes[from..to.max(from)]
+            });
             assert_eq!(expected, found, "{interest:?} from {after} to {upto}");
         }
     }

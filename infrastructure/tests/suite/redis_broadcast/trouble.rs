@@ -109,6 +109,41 @@ fn channel() -> String {
     format!("verbatim:{{0.0}}:room:{}", room(1))
 }
 
+/// Listening begins and ends in the middle of what is being published.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_comes_and_goes_while_much_is_said_misses_nothing() {
+    let pair = Pair::start().await;
+    let published = || pair.runner.counters.published.load(Ordering::SeqCst);
+    let publishing = async {
+        let mut told = 1;
+        while told < 16_000 {
+            let after = pair.told.head();
+            let pushes: Vec<_> = (after + 1..=after + 200)
+                .flat_map(|position| event(position, u128::from(position % 10 + 2), 7))
+                .collect();
+            told += pushes.len();
+            pair.runner.tell(Stretch { after, upto: after + 200, pushes }).await;
+            while published() + 1_000 < told {
+                tokio::task::yield_now().await;
+            }
+        }
+    };
+    let listening = async {
+        for turn in 0.. {
+            let interest = Interest::Room(room(turn % 10 + 2));
+            pair.other.leave(interest);
+            pair.other.listen(interest).await;
+        }
+    };
+    tokio::select! {
+        () = publishing => {}
+        () = listening => {}
+    }
+    pair.tell().await;
+    pair.check();
+    assert_eq!(pair.other.counters.holes.load(Ordering::SeqCst), 0);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_said_while_the_connection_was_gone_is_told_though_nothing_follows() {
     let pair = Pair::start().await;
