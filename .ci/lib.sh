@@ -51,3 +51,14 @@ need_python() {
     fail "python3 3.11 or later with its venv module is missing, and could not be installed by itself;" \
         "as root on Debian: apt-get install python3 python3-venv"
 }
+
+# need_servers : PostgreSQL, MariaDB, Redis and nginx, which tests start themselves, each an instance of its own.
+need_servers() {
+    local missing=()
+    compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null || missing+=(postgresql)
+    [[ -x /usr/sbin/mariadbd ]] || command -v mariadbd >/dev/null || missing+=(mariadb-server)
+    command -v redis-server >/dev/null || missing+=(redis-server)
+    [[ -x /usr/sbin/nginx ]] || command -v nginx >/dev/null || missing+=(nginx)
+    [[ ${#missing[@]} -eq 0 ]] || apt_install "${missing[@]}" ||
+        fail "missing: ${missing[*]}; as root on Debian: apt-get install ${missing[*]}"
+}

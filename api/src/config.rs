@@ -24,16 +24,17 @@ pub struct Given {
     /// Folder for everything that is kept [default: ./verbatim-data]
     #[arg(long, global = true, env = "VERBATIM_DATA", value_name = "FOLDER")]
     pub data: Option<PathBuf>,
-    /// Event log: sqlite:PATH [default: events.db in the data folder]
+    /// Event log: sqlite:PATH or postgres://... [default: events.db in the data folder]
     #[arg(long, global = true, env = "VERBATIM_EVENT_STORE_URL", value_name = "URL")]
     pub event_store_url: Option<String>,
-    /// Relational read models: sqlite:PATH [default: read.db in the data folder]
+    /// Relational read models: sqlite:PATH or mysql://... [default: read.db in the data folder]
     #[arg(long, global = true, env = "VERBATIM_READ_MODEL_URL", value_name = "URL")]
     pub read_model_url: Option<String>,
-    /// Redis for unread counts and broadcast; not in this version [default: SQLite, in process]
+    /// Redis for unread counts and broadcast: redis://... [default: SQLite, in process]
     #[arg(long, global = true, env = "VERBATIM_REDIS_URL", value_name = "URL")]
     pub redis_url: Option<String>,
-    /// Key that signs access tokens, at least 32 bytes [default: made once and kept in the data folder]
+    /// Key that signs access tokens, at least 32 bytes [default: made once and kept in the data folder; with postgres://
+    /// it must be given, the same on every node]
     #[arg(skip)]
     pub jwt_secret: Option<String>,
     /// What is logged, e.g. info or verbatim_api=debug,warn
@@ -64,14 +65,10 @@ fn wrong(name: &'static str, problem: impl std::fmt::Display) -> ConfigError {
 pub struct Config {
     /// Where to listen.
     pub listen: SocketAddr,
-    /// Folder for everything that is kept.
+    /// Folder for everything that is kept here.
     pub data: PathBuf,
-    /// File of the event log.
-    pub event_log: PathBuf,
-    /// Database of the read models, as sea-orm names it.
-    pub read_model_url: String,
-    /// File of the read models.
-    pub read_model: PathBuf,
+    /// Where everything is kept.
+    pub stores: Stores,
     /// Key for access tokens; absent: the one in the data folder.
     pub jwt_secret: Option<String>,
     /// Log filter.
@@ -82,13 +79,86 @@ pub struct Config {
     pub cors_origins: Vec<String>,
 }
 
+/// Where everything is kept. No `Debug`: URLs hold passwords.
+#[derive(Clone)]
+pub enum Stores {
+    /// In files of this machine, for one node.
+    Embedded {
+        /// File of the event log.
+        event_log: PathBuf,
+        /// File of the read models.
+        read_model: PathBuf,
+    },
+    /// On servers, for any number of nodes.
+    Cluster {
+        /// `postgres://`: event log, sessions, the choice of who projects.
+        event_store: String,
+        /// `mysql://`: relational read models.
+        read_model: String,
+        /// `redis://` or `rediss://`: unread counts, broadcast.
+        redis: String,
+    },
+}
+
 /// The path in `sqlite:PATH`.
 fn sqlite_path(name: &'static str, url: &str) -> Result<PathBuf, ConfigError> {
     match url.strip_prefix("sqlite:") {
         Some(path) if !path.is_empty() => Ok(PathBuf::from(path.strip_prefix("//").unwrap_or(path))),
         Some(_) => Err(wrong(name, "names no file")),
-        None => Err(wrong(name, "this version takes sqlite:PATH only")),
+        None => Err(wrong(name, "is neither sqlite:PATH nor the URL of a server")),
     }
+}
+
+const EVENT_STORE: &str = "VERBATIM_EVENT_STORE_URL";
+const READ_MODEL: &str = "VERBATIM_READ_MODEL_URL";
+const REDIS: &str = "VERBATIM_REDIS_URL";
+
+/// A URL of one of these schemes that names a host.
+fn server_url<'a>(
+    name: &'static str,
+    url: Option<&'a str>,
+    schemes: &[&str],
+) -> Result<&'a str, ConfigError> {
+    let cluster = format!("on servers it takes all three: {EVENT_STORE}, {READ_MODEL} and {REDIS}");
+    let url = url.ok_or_else(|| wrong(name, format!("is missing; {cluster}")))?;
+    // The URL itself may hold a password and is not shown.
+    let host = schemes.iter().find_map(|scheme| url.strip_prefix(scheme)?.strip_prefix("://"));
+    match host {
+        Some(host) if !host.is_empty() => Ok(url),
+        Some(_) => Err(wrong(name, "names no host")),
+        None => Err(wrong(name, format!("must begin with {}://; {cluster}", schemes.join(":// or ")))),
+    }
+}
+
+impl Stores {
+    /// All on servers or all in files: a node that keeps some of it to itself would tell its clients another story.
+    fn of(given: &Given, data: &Path) -> Result<Self, ConfigError> {
+        let (log, read) = (given.event_store_url.as_deref(), given.read_model_url.as_deref());
+        let embedded =
+            |url: Option<&str>| url.is_none_or(|url| url.starts_with("sqlite:") || !url.contains("://"));
+        if given.redis_url.is_none() && embedded(log) && embedded(read) {
+            let path = |name, url: Option<&str>, default| {
+                url.map_or_else(|| Ok(data.join(default)), |url| sqlite_path(name, url))
+            };
+            return Ok(Self::Embedded {
+                event_log: path(EVENT_STORE, log, "events.db")?,
+                read_model: path(READ_MODEL, read, "read.db")?,
+            });
+        }
+        Ok(Self::Cluster {
+            event_store: server_url(EVENT_STORE, log, &["postgres", "postgresql"])?.to_owned(),
+            read_model: server_url(READ_MODEL, read, &["mysql"])?.to_owned(),
+            redis: server_url(REDIS, given.redis_url.as_deref(), &["redis", "rediss"])?.to_owned(),
+        })
+    }
+}
+
+/// A setting from a file whose path stands in the environment, as secrets are handed to containers.
+fn from_secret_file(name: &'static str, variable: &str) -> Result<Option<String>, ConfigError> {
+    let Some(path) = std::env::var_os(variable) else { return Ok(None) };
+    let text = std::fs::read_to_string(&path)
+        .map_err(|error| wrong(name, format!("{variable} = {}: {error}", Path::new(&path).display())))?;
+    Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned()))
 }
 
 fn list(text: Option<&str>) -> impl Iterator<Item = &str> {
@@ -104,7 +174,17 @@ impl Given {
         let file = Self::from_file(Path::new(FILE))?;
         // Never a flag: what is on a command line is seen by every user of the machine.
         let secret = std::env::var("VERBATIM_JWT_SECRET").ok();
-        self.over(file, secret).check()
+        let secret = secret.map_or_else(
+            || from_secret_file("VERBATIM_JWT_SECRET", "VERBATIM_JWT_SECRET_FILE"),
+            |s| Ok(Some(s)),
+        )?;
+        let secrets = Self {
+            event_store_url: from_secret_file(EVENT_STORE, "VERBATIM_EVENT_STORE_URL_FILE")?,
+            read_model_url: from_secret_file(READ_MODEL, "VERBATIM_READ_MODEL_URL_FILE")?,
+            redis_url: from_secret_file(REDIS, "VERBATIM_REDIS_URL_FILE")?,
+            ..Self::default()
+        };
+        self.over(secrets, secret).over(file, None).check()
     }
 
     fn from_file(path: &Path) -> Result<Self, ConfigError> {
@@ -135,20 +215,14 @@ impl Given {
         let listen = listen.parse().map_err(|_| {
             wrong("VERBATIM_LISTEN", format!("{listen} is not ADDRESS:PORT, e.g. {DEFAULT_LISTEN}"))
         })?;
-        let data = self.data.unwrap_or_else(|| PathBuf::from(DEFAULT_DATA));
+        let data = self.data.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_DATA));
         if data.as_os_str().is_empty() {
             return Err(wrong("VERBATIM_DATA", "names no folder"));
         }
-        let event_log = match &self.event_store_url {
-            Some(url) => sqlite_path("VERBATIM_EVENT_STORE_URL", url)?,
-            None => data.join("events.db"),
-        };
-        let read_model = match &self.read_model_url {
-            Some(url) => sqlite_path("VERBATIM_READ_MODEL_URL", url)?,
-            None => data.join("read.db"),
-        };
-        if self.redis_url.is_some() {
-            return Err(wrong("VERBATIM_REDIS_URL", "this version has no cluster mode; leave it out"));
+        let stores = Stores::of(&self, &data)?;
+        if matches!(stores, Stores::Cluster { .. }) && self.jwt_secret.is_none() {
+            let why = "is missing; every node needs the same, e.g. from: openssl rand -base64 48";
+            return Err(wrong("VERBATIM_JWT_SECRET", why));
         }
         if self.jwt_secret.as_ref().is_some_and(|secret| secret.len() < 32) {
             return Err(wrong("VERBATIM_JWT_SECRET", "must have at least 32 bytes"));
@@ -169,9 +243,7 @@ impl Given {
             .collect::<Result<_, _>>()?;
         Ok(Config {
             listen,
-            read_model_url: format!("sqlite:{}", read_model.display()),
-            event_log,
-            read_model,
+            stores,
             data,
             jwt_secret: self.jwt_secret,
             log: self.log,
@@ -193,8 +265,40 @@ mod tests {
     fn nothing_given_is_the_embedded_default() {
         let config = Given::default().check().unwrap();
         assert_eq!(config.listen.to_string(), DEFAULT_LISTEN);
-        assert_eq!(config.event_log, Path::new("./verbatim-data/events.db"));
-        assert_eq!(config.read_model_url, "sqlite:./verbatim-data/read.db");
+        let Stores::Embedded { event_log, read_model } = config.stores else { panic!("on servers") };
+        assert_eq!(event_log, Path::new("./verbatim-data/events.db"));
+        assert_eq!(read_model, Path::new("./verbatim-data/read.db"));
+    }
+
+    const URLS: [&str; 3] = [
+        "event_store_url = 'postgres://me:hunter2@db/chat'",
+        "read_model_url = 'mysql://me:hunter2@db/chat'",
+        "redis_url = 'redis://:hunter2@cache'",
+    ];
+
+    #[test]
+    fn three_urls_and_a_secret_make_a_cluster() {
+        let all = format!("{}\njwt_secret = '{}'", URLS.join("\n"), "x".repeat(32));
+        let config = given(&all).check().unwrap();
+        let Stores::Cluster { event_store, redis, .. } = config.stores else { panic!("in files") };
+        assert_eq!(
+            (event_store.as_str(), redis.as_str()),
+            ("postgres://me:hunter2@db/chat", "redis://:hunter2@cache")
+        );
+    }
+
+    #[test]
+    fn a_cluster_lacks_nothing() {
+        let names = [EVENT_STORE, READ_MODEL, REDIS];
+        for (left_out, name) in names.into_iter().enumerate() {
+            let mut urls = URLS.to_vec();
+            urls.remove(left_out);
+            let error =
+                given(&urls.join("\n")).check().err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(error.starts_with(&format!("setting {name}: is missing")), "{error}");
+        }
+        let error = given(&URLS.join("\n")).check().err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(error.starts_with("setting VERBATIM_JWT_SECRET: is missing"), "{error}");
     }
 
     #[test]
@@ -214,9 +318,14 @@ mod tests {
         for (toml, name) in [
             ("listen = 'here'", "VERBATIM_LISTEN"),
             ("data = ''", "VERBATIM_DATA"),
-            ("event_store_url = 'postgres://x'", "VERBATIM_EVENT_STORE_URL"),
+            ("event_store_url = 'oracle://me:hunter2@x'", "VERBATIM_EVENT_STORE_URL"),
+            ("event_store_url = 'postgres://'", "VERBATIM_EVENT_STORE_URL"),
+            (
+                "event_store_url = 'sqlite:x'\nread_model_url = 'mysql://hunter2@x'",
+                "VERBATIM_EVENT_STORE_URL",
+            ),
             ("read_model_url = 'sqlite:'", "VERBATIM_READ_MODEL_URL"),
-            ("redis_url = 'redis://x'", "VERBATIM_REDIS_URL"),
+            ("redis_url = 'redis://x'", "VERBATIM_EVENT_STORE_URL"),
             ("jwt_secret = 'hunter2'", "VERBATIM_JWT_SECRET"),
             ("trusted_proxies = '10.0.0.1, x'", "VERBATIM_TRUSTED_PROXIES"),
             ("cors_origins = 'chat.example'", "VERBATIM_CORS_ORIGINS"),

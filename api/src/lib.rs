@@ -10,5 +10,6 @@ pub mod realtime;
 mod serve;
 pub mod stomp;
 mod telemetry;
+pub mod verbs;
 pub mod wiring;
 pub mod ws;

@@ -3,6 +3,7 @@
 use crate::{http::HttpObserver, realtime::HubObserver, ws::SessionObserver};
 use std::time::Duration;
 use verbatim_application::bus::BusObserver;
+use verbatim_infrastructure::RedisObserver;
 use verbatim_observability::Metrics;
 use verbatim_projections::{BatchReport, Observer};
 
@@ -58,6 +59,32 @@ impl SessionObserver for Telemetry {
     fn closed(&self, kind: &'static str, reason: &'static str) {
         self.0.sessions.with_label_values(&[kind]).dec();
         self.0.sessions_closed.with_label_values(&[kind, reason]).inc();
+    }
+}
+
+impl RedisObserver for Telemetry {
+    fn published(&self, _changes: usize) {}
+    fn left_out(&self, _changes: usize) {}
+    fn received(&self, _changes: usize) {}
+
+    fn hole(&self) {
+        self.0.broadcast_holes.inc();
+    }
+
+    fn replayed(&self, changes: usize) {
+        self.0.broadcast_replayed.inc_by(changes as u64);
+    }
+
+    fn missed(&self) {
+        self.0.broadcast_holes.inc();
+    }
+
+    fn reconnected(&self) {
+        self.0.broadcast_reconnects.inc();
+    }
+
+    fn connected(&self, connected: bool) {
+        self.0.broadcast_connected.set(connected.into());
     }
 }
 

@@ -4,10 +4,12 @@
 //!
 //! * [`stomp`], [`http`] and [`process`] are small clients and process handling.
 //! * [`stompbench`] is a load generator for any STOMP-over-WebSocket server; `limitserver` is its yardstick.
+//! * [`cluster`] starts several nodes with the servers behind them and nginx in front.
 //! * [`mod@bench`] runs the scenarios of `make bench` against both and compares.
 //! * [`oracle`] drives the server through crashes and says afterwards what was lost, doubled, reordered or miscounted.
 
 pub mod bench;
+pub mod cluster;
 pub mod error;
 pub mod http;
 pub mod ids;

@@ -24,6 +24,10 @@ pub struct Launch {
     pub listen: SocketAddr,
     /// File that stdout and stderr of every start are appended to.
     pub log: PathBuf,
+    /// Settings in the environment, for the server and the command line.
+    pub env: Vec<(String, String)>,
+    /// Where clients go instead: to the proxy in front of it, if there is one.
+    pub front: Option<SocketAddr>,
 }
 
 impl Launch {
@@ -37,6 +41,8 @@ impl Launch {
             data: folder.join("data"),
             listen: free_address()?,
             log: folder.join("server.log"),
+            env: Vec::new(),
+            front: None,
         })
     }
 
@@ -52,13 +58,14 @@ impl Launch {
             .args(["--listen", &self.listen.to_string()])
             .arg("--data")
             .arg(&self.data)
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(log)
             .stderr(copy)
             .kill_on_drop(true)
             .spawn()
             .map_err(Error::io(format!("starting {}", self.binary.display())))?;
-        Ok(Server { child, base: self.base(), spawned: Instant::now() })
+        Ok(Server { child, base: format!("http://{}", self.listen), spawned: Instant::now() })
     }
 
     /// [`spawn`](Self::spawn) and [`ready`](Server::ready).
@@ -80,6 +87,7 @@ impl Launch {
         let child = Command::new(&self.binary)
             .args(args)
             .env("VERBATIM_DATA", &self.data)
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(self.open_log()?)
@@ -94,14 +102,14 @@ impl Launch {
         Ok((output.status, String::from_utf8_lossy(&output.stdout).into_owned()))
     }
 
-    /// `http://127.0.0.1:port`
+    /// `http://127.0.0.1:port`, as clients go there.
     pub fn base(&self) -> String {
-        format!("http://{}", self.listen)
+        format!("http://{}", self.front.unwrap_or(self.listen))
     }
 
-    /// `ws://127.0.0.1:port/ws`
+    /// `ws://127.0.0.1:port/ws`, as clients go there.
     pub fn ws(&self) -> String {
-        format!("ws://{}/ws", self.listen)
+        format!("ws://{}/ws", self.front.unwrap_or(self.listen))
     }
 
     fn open_log(&self) -> Result<File, Error> {

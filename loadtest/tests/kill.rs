@@ -1,30 +1,10 @@
 //! The real binary, killed at random moments under load: nothing is lost, doubled, reordered or miscounted.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
-use std::path::PathBuf;
-use std::process::Command;
-use verbatim_loadtest::oracle::{Config, run};
+mod common;
 
-/// `VERBATIM_BIN`, or the debug binary of this workspace, which is built if it is not there. It is not built anew: the
-/// suite has just built it with the whole workspace, and alone it would be compiled again with other features.
-fn binary() -> PathBuf {
-    if let Some(path) = std::env::var_os("VERBATIM_BIN") {
-        return path.into();
-    }
-    let workspace = PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned();
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.join("target"), PathBuf::from);
-    let binary = target.join("debug/verbatim");
-    if !binary.is_file() {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let built = Command::new(cargo)
-            .args(["build", "-p", "verbatim-api"])
-            .current_dir(&workspace)
-            .status()
-            .unwrap();
-        assert!(built.success(), "cargo build -p verbatim-api: {built}");
-    }
-    binary
-}
+use common::binary;
+use verbatim_loadtest::oracle::{Config, run};
 
 /// `VERBATIM_KILL_ROUNDS` makes it shorter. "soak" in the name gives it the time and the cores, see .config/nextest.toml.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -42,6 +42,16 @@ pub struct Metrics {
     pub projection_batch_events: Histogram,
     /// Times that a batch could not be projected and was tried again.
     pub projection_failures: IntCounter,
+    /// 1 while this node runs the projection for the cluster.
+    pub projection_leading: IntGaugeVec,
+    /// 1 while changes go from node to node; always in embedded mode.
+    pub broadcast_connected: IntGauge,
+    /// Times that the broadcast came back.
+    pub broadcast_reconnects: IntCounter,
+    /// Times that something was missing in what the broadcast brought.
+    pub broadcast_holes: IntCounter,
+    /// Changes that were read again from the read models.
+    pub broadcast_replayed: IntCounter,
     /// Realtime sessions that are open, by kind.
     pub sessions: IntGaugeVec,
     /// Realtime sessions that ended, by kind and reason.
@@ -134,6 +144,27 @@ impl Metrics {
             projection_failures: count(
                 "verbatim_projection_failures_total",
                 "Batches that could not be projected and were tried again.",
+            )?,
+            projection_leading: gauges(
+                "verbatim_projection_leading",
+                "1 while this node runs the projection for the cluster.",
+                &["projection"],
+            )?,
+            broadcast_connected: gauge(
+                "verbatim_broadcast_connected",
+                "1 while changes go from node to node.",
+            )?,
+            broadcast_reconnects: count(
+                "verbatim_broadcast_reconnects_total",
+                "Times that the broadcast came back.",
+            )?,
+            broadcast_holes: count(
+                "verbatim_broadcast_holes_total",
+                "Times that something was missing in what the broadcast brought.",
+            )?,
+            broadcast_replayed: count(
+                "verbatim_broadcast_replayed_total",
+                "Changes that were read again from the read models.",
             )?,
             sessions: gauges("verbatim_sessions", "Realtime sessions that are open.", &["kind"])?,
             sessions_closed: counts(

@@ -47,6 +47,11 @@ impl LogReplay {
         Ok(position)
     }
 
+    /// Whether the database answers.
+    pub(crate) async fn ping(&self) -> Result<(), ReadError> {
+        in_time(async { self.contained(&self.shared.db.reader()).await.map_err(unavailable) }).await.map(drop)
+    }
+
     async fn rebuild(&self, after: u64, limit: usize) -> Result<Replayed, ReadError> {
         let log = Arc::clone(&self.shared.log);
         let batch = feed::read(log, after, limit.min(READ_BATCH_MAX)).await.map_err(unavailable)?;
@@ -69,7 +74,7 @@ async fn in_time<T>(answer: impl Future<Output = Result<T, ReadError>>) -> Resul
 impl Replay for LogReplay {
     async fn applied(&self) -> Result<u64, ReadError> {
         self.check()?;
-        in_time(async { self.contained(&self.shared.db.readers).await.map_err(unavailable) }).await
+        in_time(async { self.contained(&self.shared.db.reader()).await.map_err(unavailable) }).await
     }
 
     async fn replay(&self, after: u64, limit: usize) -> Result<Replayed, ReadError> {

@@ -30,7 +30,7 @@ pub use context::{KEY_HEADER, POSITION_HEADER};
 pub use document::openapi_document;
 pub use events::EventStreams;
 pub use middleware::{HttpObserver, RequestId};
-pub use pages::{Metrics, Readiness};
+pub use pages::{Metrics, Readiness, ReadinessState};
 pub use resource::{CONCURRENT_MAX, LONG_TIME_LIMIT, Resource, TIME_LIMIT};
 
 #[cfg(test)]

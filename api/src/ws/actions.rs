@@ -152,9 +152,8 @@ impl Connection {
             Source::Room(room) => {
                 let subscription = hub.subscribe_room(room, member, encoding.clone(), number, outbox).await?;
                 // Checked after the hub knows of it: a removal in between can't be missed.
-                let last = self.realtime.app.admit(member, room).await?;
-                // Nobody has seen what has not been said: beyond the end is the end.
-                (subscription, subscribe.after_seq.map(|after| (room, after.min(last))))
+                let after = self.realtime.app.admit_listener(member, room, subscribe.after_seq).await?;
+                (subscription, after.map(|after| (room, after)))
             }
             Source::Unread => {
                 let subscription = hub.subscribe_member(member, encoding.clone(), number, outbox).await?;

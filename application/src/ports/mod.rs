@@ -13,7 +13,7 @@ mod time;
 pub use admin::{AdminError, ProjectionStatus, ProjectionsAdmin, VERIFICATION_SAMPLES_MAX, Verification};
 pub use event_log::{
     AppendError, Appended, EventLog, LogError, NewEvent, NewSnapshot, READ_BATCH_MAX, RecordedEvent,
-    Snapshot, StreamId,
+    Snapshot, StreamId, Turn,
 };
 pub use identity::{
     AccessClaims, IdentityError, IssuedTicket, LoginLimiter, PasswordHasher, RefreshOutcome, SessionStore,

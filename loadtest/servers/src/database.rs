@@ -5,7 +5,6 @@ use crate::{
     programs::{find, run},
 };
 use std::process::Command;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Port of a PostgreSQL server that tests share; without it each starts its own.
 pub(crate) const POSTGRES: &str = "VERBATIM_TEST_POSTGRES_PORT";
@@ -28,11 +27,9 @@ impl<S> Database<S> {
 }
 
 fn fresh_name() -> String {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let now = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |since| since.as_micros());
-    format!("t_{}_{}_{now}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+    use std::hash::{BuildHasher, Hasher};
+    // The standard library's hash maps are seeded at random, each differently.
+    format!("t_{:016x}", std::hash::RandomState::new().build_hasher().finish())
 }
 
 fn shared(variable: &str) -> Option<u16> {

@@ -4,6 +4,7 @@
 //! shared machine the two then have the same luck.
 
 mod chat;
+mod cluster;
 mod crowd;
 mod deep;
 mod figure;
@@ -64,6 +65,11 @@ pub async fn run(options: Options, mut say: impl FnMut(String)) -> Result<Outcom
         && let Err(error) = deep::run(&options, &mut outcome, &mut say).await
     {
         outcome.failures.push(format!("deep: {error}"));
+    }
+    if options.chosen(Scenario::Cluster)
+        && let Err(error) = cluster::run(&options, &mut outcome, &mut say).await
+    {
+        outcome.failures.push(format!("cluster: {error}"));
     }
     Ok(outcome)
 }

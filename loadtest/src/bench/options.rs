@@ -57,6 +57,8 @@ pub enum Scenario {
     Rebuild,
     /// from the start of the process to ready, with a long log
     Startup,
+    /// PostgreSQL, MariaDB and Redis: durable chat, latency across two nodes, one hot room from two nodes, rebuild
+    Cluster,
 }
 
 /// By how much `--quick` shrinks the work.

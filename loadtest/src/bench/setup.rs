@@ -34,6 +34,8 @@ pub(super) struct Stand {
     pub(super) launch: Launch,
     pub(super) api: Api,
     server: Option<Server>,
+    /// Processes that are measured besides.
+    pub(super) pids: Vec<u32>,
     emails: Vec<String>,
     tokens: Vec<String>,
     renew_at: Instant,
@@ -54,10 +56,14 @@ pub(super) fn fresh_folder(options: &Options) -> Result<TempDir, Error> {
 impl Stand {
     /// A stand on a folder that may already hold data; nothing is started yet.
     pub(super) fn new(options: &Options, folder: TempDir) -> Result<Self, Error> {
-        let launch = Launch::new(&options.binary("verbatim")?, folder.path())?;
+        Self::of(Launch::new(&options.binary("verbatim")?, folder.path())?, folder)
+    }
+
+    /// A stand in front of what somebody else starts and stops.
+    pub(super) fn of(launch: Launch, folder: TempDir) -> Result<Self, Error> {
         let api = Api::new(&launch.base(), CALL_LIMIT)?;
         let (emails, tokens, renew_at) = (Vec::new(), Vec::new(), Instant::now());
-        Ok(Self { launch, api, server: None, emails, tokens, renew_at, folder })
+        Ok(Self { launch, api, server: None, pids: Vec::new(), emails, tokens, renew_at, folder })
     }
 
     /// Starts the server; answers how long it took to be ready.
@@ -161,8 +167,11 @@ impl Stand {
             "--ids".to_owned(),
             ids,
         ]);
-        let pid = self.server.as_ref().and_then(Server::pid);
-        args.extend(pid.map(|pid| format!("--pid={pid}")));
+        let pids = self.server.as_ref().and_then(Server::pid).into_iter().chain(self.pids.iter().copied());
+        let pids: Vec<String> = pids.map(|pid| pid.to_string()).collect();
+        if !pids.is_empty() {
+            args.push(format!("--pid={}", pids.join(",")));
+        }
         Ok(args)
     }
 

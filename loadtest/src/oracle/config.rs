@@ -27,6 +27,8 @@ pub struct Config {
     pub call_limit: Duration,
     /// No round may take longer than this.
     pub round_limit: Duration,
+    /// A call that is repeated until its outcome is known has one within this.
+    pub give_up: Duration,
     /// A start of the server may take this long.
     pub start_limit: Duration,
     /// After the last message of a round is acknowledged, everyone has been sent everything within this.
@@ -47,6 +49,7 @@ impl Config {
             sends: 40,
             call_limit: Duration::from_secs(10),
             round_limit: Duration::from_secs(90),
+            give_up: Duration::from_secs(60),
             start_limit: Duration::from_secs(30),
             arrival_limit: Duration::from_secs(20),
         }

@@ -12,5 +12,5 @@ pub mod records;
 mod violation;
 
 pub use config::{Config, Report, Round};
-pub use drive::{run, run_with};
+pub use drive::{Moment, Stops, Torment, run, run_against, run_with};
 pub use violation::Violation;

@@ -9,6 +9,9 @@ pub struct Args {
     /// ws://127.0.0.1:15674/ws
     #[arg(long)]
     pub url: String,
+    /// where publishers connect instead, in turn: one or more URLs, comma separated
+    #[arg(long, value_delimiter = ',')]
+    pub pub_url: Vec<String>,
     /// CONNECT headers `name:value`; {i} is the client's index. Repeatable.
     #[arg(long)]
     pub header: Vec<String>,
@@ -91,6 +94,11 @@ impl Args {
     pub(super) fn pids(&self) -> Result<Vec<u32>, Error> {
         let parse = |text: &str| text.trim().parse().map_err(|_| Error::Setup(format!("--pid {text:?}")));
         self.pid.iter().flat_map(|list| list.split(',')).map(parse).collect()
+    }
+
+    /// Where a publisher connects.
+    pub(super) fn publisher_url(&self, index: usize) -> &str {
+        self.pub_url.get(index % self.pub_url.len().max(1)).unwrap_or(&self.url)
     }
 
     /// Messages of each publisher.

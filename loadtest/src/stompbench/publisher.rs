@@ -40,7 +40,8 @@ struct InFlight {
 /// Sends this publisher's share and waits for the receipts.
 pub(super) async fn run(index: usize, shared: Arc<Shared>) -> Result<Outcome, Error> {
     let headers = shared.connect_headers(index)?;
-    let connection = Connection::open(&shared.args.url, &headers, LARGE_READ_BUFFER, CONNECT_LIMIT).await?;
+    let url = shared.args.publisher_url(index);
+    let connection = Connection::open(url, &headers, LARGE_READ_BUFFER, CONNECT_LIMIT).await?;
     let (sink, stream) = connection.into_socket().split();
     let in_flight = Arc::new(InFlight {
         window: Semaphore::new(shared.args.window),

@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 pub mod contract;
+pub mod elections;
 pub mod log;
 pub mod model;
 pub mod tables;
@@ -17,11 +18,12 @@ use tempfile::TempDir;
 use tokio::{sync::broadcast, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use verbatim_application::{
-    ports::{Broadcast, BroadcastError, Clock, Interest, Listening, PushStream, Stretch},
+    ports::{Broadcast, BroadcastError, Clock, Interest, Leadership, Listening, PushStream, Stretch},
     push::Push,
 };
 use verbatim_domain::Timestamp;
-use verbatim_projections::{Observer, ReadModels};
+use verbatim_projections::{Observer, Options, ReadModels};
+use verbatim_servers::{Database, MariaDb, mysql_database};
 
 /// The longest a test waits for anything.
 pub const LIMIT: Duration = Duration::from_secs(20);
@@ -93,28 +95,62 @@ impl Broadcast for Collector {
     }
 }
 
-/// Read models in a folder of their own, over a log in memory.
+/// Where read models are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backend {
+    Sqlite,
+    MySql,
+}
+
+/// A database of one's own.
+pub enum Store {
+    File(TempDir),
+    Server(Database<MariaDb>),
+    /// On a server that somebody else looks after.
+    Url(String),
+}
+
+/// Read models in a database of their own, over a log in memory.
 pub struct Bench {
-    pub folder: TempDir,
+    pub store: Store,
     pub log: Arc<MemoryLog>,
     pub broadcast: Arc<Collector>,
 }
 
 impl Bench {
-    pub fn new() -> Self {
-        Self::over(MemoryLog::new())
+    pub fn new(backend: Backend) -> Self {
+        Self::over(backend, MemoryLog::new())
     }
 
-    pub fn over(log: Arc<MemoryLog>) -> Self {
-        Self { folder: tempfile::tempdir().unwrap(), log, broadcast: Collector::new() }
+    pub fn over(backend: Backend, log: Arc<MemoryLog>) -> Self {
+        let store = match backend {
+            Backend::Sqlite => Store::File(tempfile::tempdir().unwrap()),
+            Backend::MySql => Store::Server(mysql_database()),
+        };
+        Self { store, log, broadcast: Collector::new() }
     }
 
+    pub fn backend(&self) -> Backend {
+        match self.store {
+            Store::File(_) => Backend::Sqlite,
+            Store::Server(_) | Store::Url(_) => Backend::MySql,
+        }
+    }
+
+    /// The file, if it is one.
     pub fn path(&self) -> PathBuf {
-        self.folder.path().join("read.db")
+        match &self.store {
+            Store::File(folder) => folder.path().join("read.db"),
+            Store::Server(_) | Store::Url(_) => panic!("there is no file"),
+        }
     }
 
     pub fn url(&self) -> String {
-        format!("sqlite:{}", self.path().display())
+        match &self.store {
+            Store::File(_) => format!("sqlite:{}", self.path().display()),
+            Store::Server(database) => database.url().to_owned(),
+            Store::Url(url) => url.clone(),
+        }
     }
 
     pub async fn open(&self) -> ReadModels {
@@ -125,6 +161,18 @@ impl Bench {
     pub async fn open_observed(&self, observer: Arc<dyn Observer>) -> ReadModels {
         let (log, broadcast) = (self.log.clone(), self.broadcast.clone());
         ReadModels::open_observed(&self.url(), log, broadcast, Arc::new(FixedClock), observer).await.unwrap()
+    }
+
+    /// Opens as one of a cluster.
+    pub async fn join(&self, leadership: Arc<dyn Leadership>) -> ReadModels {
+        self.join_by(&self.url(), leadership).await
+    }
+
+    /// Opens as one of a cluster, over a line of its own to the database.
+    pub async fn join_by(&self, url: &str, leadership: Arc<dyn Leadership>) -> ReadModels {
+        let (log, broadcast) = (self.log.clone(), self.broadcast.clone());
+        let options = Options { leadership: Some(leadership), ..Options::default() };
+        ReadModels::open_with(url, log, broadcast, Arc::new(FixedClock), options).await.unwrap()
     }
 
     /// Opens and runs.
@@ -177,6 +225,25 @@ impl Drop for Running {
             task.abort();
         }
     }
+}
+
+/// Makes a test of each of these functions on each database.
+#[macro_export]
+macro_rules! on_each_database {
+    ($($test:ident),* $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                super::$test(super::common::Backend::Sqlite).await;
+            })*
+        }
+        mod mysql {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                super::$test(super::common::Backend::MySql).await;
+            })*
+        }
+    };
 }
 
 /// Waits until something holds, looking again and again.

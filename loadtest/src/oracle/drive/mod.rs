@@ -16,7 +16,7 @@ use super::check::check;
 use super::observed::Observed;
 use super::{Config, Report, Round, Violation};
 use crate::Error;
-use crate::process::{Launch, Server};
+use crate::process::Launch;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -25,13 +25,13 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use torment::Stops;
+use torment::Single;
 use world::World;
+
+pub use torment::{Moment, Stops, Torment};
 
 /// All followers are listening within this.
 const LISTEN_LIMIT: Duration = Duration::from_secs(30);
-/// The last stop of the server may take this long.
-const STOP_LIMIT: Duration = Duration::from_secs(15);
 
 /// Torments the server and reports what it broke.
 ///
@@ -58,7 +58,7 @@ pub async fn run_with(config: Config, mut on_round: impl FnMut(&Round)) -> Resul
         }
     };
     let mut report = Report::default();
-    let outcome = rounds(config, &folder, &mut report, &mut on_round).await;
+    let outcome = single(config, &folder, &mut report, &mut on_round).await;
     if outcome.is_err() || !report.violations.is_empty() || temporary.is_none() {
         report.folder = Some(temporary.map_or(folder, TempDir::keep));
     }
@@ -71,45 +71,74 @@ pub async fn run_with(config: Config, mut on_round: impl FnMut(&Round)) -> Resul
     }
 }
 
-async fn rounds(
+/// Lets clients work against a service that runs already, which they reach as `launch` says, while `torment` does to
+/// it what it does.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_against(
+    config: Config,
+    launch: Launch,
+    torment: &mut impl Torment,
+    mut on_round: impl FnMut(&Round),
+) -> Result<Report, Error> {
+    let mut report = Report::default();
+    rounds(config, launch, torment, &mut report, &mut on_round).await?;
+    Ok(report)
+}
+
+async fn single(
     config: Config,
     folder: &Path,
     report: &mut Report,
     on_round: &mut impl FnMut(&Round),
 ) -> Result<(), Error> {
     let launch = Launch::new(&config.binary, folder)?;
-    let mut server = launch.start(config.start_limit).await?;
+    let server = launch.start(config.start_limit).await?;
+    let (kill, start_limit) = (config.kill, config.start_limit);
+    let mut torment =
+        Single { launch: launch.clone(), server: Some(server), kill, start_limit, stops: Stops::default() };
+    rounds(config, launch, &mut torment, report, on_round).await
+}
+
+async fn rounds(
+    config: Config,
+    launch: Launch,
+    torment: &mut impl Torment,
+    report: &mut Report,
+    on_round: &mut impl FnMut(&Round),
+) -> Result<(), Error> {
     let world = Arc::new(World::create(config, launch).await?);
     // Dropping the set aborts the followers.
     let mut followers = JoinSet::new();
     listen(&world, &mut followers).await?;
-    let mut stops = Stops::default();
     for number in 1..=world.config.rounds {
         let began = Instant::now();
         world.renew_tokens().await?;
         // A server that does not come back, stops answering or never finishes has broken a promise as well.
-        let (survivor, observed) = match one_round(&world, server, number, &mut stops).await {
-            Ok(server) => (Some(server), settled(&world, number).await),
+        let (survived, observed) = match one_round(&world, number, torment).await {
+            Ok(()) => (true, settled(&world, number).await),
             Err(error) => {
                 world.journal.incident(error.to_string());
-                (None, Observed::default())
+                (false, Observed::default())
             }
         };
         let found = check(&world.journal.records(), &observed);
-        let round = summary(&world, number, stops, found.len(), began.elapsed());
+        let round = summary(&world, number, torment.stops(), found.len(), began.elapsed());
         on_round(&round);
         report.rounds.push(round);
         report.violations.extend(found);
-        server = match survivor {
-            Some(server) => server,
-            None => return Ok(()),
-        };
+        if !survived {
+            return Ok(());
+        }
         if !report.violations.is_empty() {
             break;
         }
     }
     drop(followers);
-    goodbye(server, report).await;
+    report.violations.extend(torment.goodbye().await);
+    let unique: BTreeSet<Violation> = report.violations.drain(..).collect();
+    report.violations.extend(unique);
     Ok(())
 }
 
@@ -146,13 +175,8 @@ async fn listen(world: &Arc<World>, followers: &mut JoinSet<()>) -> Result<(), E
     timeout(LISTEN_LIMIT, all).await.map_err(|_| Error::timeout("all followers listening", LISTEN_LIMIT))
 }
 
-/// Everybody works while the server is stopped and started under them.
-async fn one_round(
-    world: &Arc<World>,
-    server: Server,
-    number: u32,
-    stops: &mut Stops,
-) -> Result<Server, Error> {
+/// Everybody works while the service is tormented under them.
+async fn one_round(world: &Arc<World>, number: u32, torment: &mut impl Torment) -> Result<(), Error> {
     let mut clients = JoinSet::new();
     for who in 0..world.config.members {
         clients.spawn(sender::run(world.clone(), who, number));
@@ -172,12 +196,10 @@ async fn one_round(
         };
         timeout(limit, all).await.map_err(|_| Error::timeout(format!("the end of round {number}"), limit))
     };
-    let torment = async {
-        if world.config.kill { torment::run(world, server, number, stops).await } else { Ok(server) }
-    };
-    // If the server does not come back, nobody's work will end.
-    let ((), server) = tokio::try_join!(work, torment)?;
-    Ok(server)
+    let moment = Moment::new(world, number);
+    // If the service does not come back, nobody's work will end.
+    tokio::try_join!(work, torment.torment(&moment))?;
+    Ok(())
 }
 
 fn summary(world: &World, number: u32, stops: Stops, violations: usize, took: Duration) -> Round {
@@ -195,16 +217,4 @@ fn summary(world: &World, number: u32, stops: Stops, violations: usize, took: Du
         violations,
         took,
     }
-}
-
-/// The last stop is polite, and must be answered politely.
-async fn goodbye(server: Server, report: &mut Report) {
-    match server.terminate(STOP_LIMIT).await {
-        Ok(status) if status.success() => {}
-        other => {
-            report.violations.push(Violation::Incident(format!("SIGTERM did not end in exit 0: {other:?}")))
-        }
-    }
-    let unique: BTreeSet<Violation> = report.violations.drain(..).collect();
-    report.violations.extend(unique);
 }

@@ -16,8 +16,6 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 const PASSWORD: &str = "correct horse battery staple";
-/// Times that a call of unknown outcome is repeated; each waits until the server is up again first.
-const MAX_ATTEMPTS: u32 = 200;
 /// Between two attempts while the server is up: long enough for the killer to say that it is not.
 const PAUSE: Duration = Duration::from_millis(25);
 /// Kinds of clients with random choices of their own; the seed of each is made from this.
@@ -144,7 +142,8 @@ impl World {
         F: Future<Output = Result<T, CallError>>,
     {
         let mut unclear = None;
-        for _ in 0..MAX_ATTEMPTS {
+        let began = Instant::now();
+        while began.elapsed() < self.config.give_up {
             self.until_up().await;
             match call().await {
                 Ok(value) => return Known::Done(value),
@@ -163,7 +162,7 @@ impl World {
             self.pause().await;
         }
         let why = unclear.unwrap_or_default();
-        self.journal.incident(format!("no answer in {MAX_ATTEMPTS} attempts, last: {why}"));
+        self.journal.incident(format!("no answer in {:?}, last: {why}", self.config.give_up));
         Known::Unclear(why)
     }
 
