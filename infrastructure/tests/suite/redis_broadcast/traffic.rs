@@ -1,7 +1,7 @@
 //! Everything works, and much is said.
 
 use super::{
-    node::{LIMIT, Node, event, member, sent},
+    node::{LIMIT, Node, event, sent},
     pair::{Pair, channel, in_room, message, url},
 };
 use crate::{contract::broadcast::room, told::Told};
@@ -10,12 +10,9 @@ use std::{
     time::Duration,
 };
 use tokio::time::{Instant, timeout};
-use verbatim_application::{
-    ports::{Broadcast, Delivery, Interest, REPLAY_MAX, Stretch},
-    push::{Change, Push},
-};
+use verbatim_application::ports::{Broadcast, Delivery, Interest, REPLAY_MAX, Stretch};
 use verbatim_infrastructure::{RedisBroadcast, UnobservedRedis};
-use verbatim_servers::{Proxy, Redis, RedisCluster};
+use verbatim_servers::{Proxy, Redis};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn changes_go_by_redis_and_quickly() {

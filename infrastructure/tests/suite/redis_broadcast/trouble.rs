@@ -1,8 +1,8 @@
 //! One thing goes wrong at a time.
 
 use super::{
-    node::{LIMIT, Node, event, member, sent},
-    pair::{Pair, channel, in_room, message, url},
+    node::{LIMIT, Node, event, member},
+    pair::{Pair, channel, in_room, message},
 };
 use crate::{contract::broadcast::room, told::Told};
 use std::{
@@ -11,11 +11,10 @@ use std::{
 };
 use tokio::time::{Instant, timeout};
 use verbatim_application::{
-    ports::{Broadcast, Delivery, Interest, REPLAY_MAX, Stretch},
+    ports::{Broadcast, Interest, Stretch},
     push::{Change, Push},
 };
-use verbatim_infrastructure::{RedisBroadcast, UnobservedRedis};
-use verbatim_servers::{Proxy, Redis, RedisCluster};
+use verbatim_servers::{Redis, RedisCluster};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_said_while_the_connection_was_gone_is_told_though_nothing_follows() {
