@@ -81,13 +81,23 @@ impl Failure {
     }
 }
 
+/// Stopgap until the wiring of clusters lands: file of the event log and URL of the read models.
+fn files(config: &Config) -> Result<(std::path::PathBuf, String), Failure> {
+    match &config.stores {
+        crate::config::Stores::Embedded { event_log, read_model } => {
+            Ok((event_log.clone(), format!("sqlite:{}", read_model.display())))
+        }
+        crate::config::Stores::Cluster { .. } => Err(Failure::Unsound("no cluster yet".to_owned())),
+    }
+}
+
 /// Opens the event log, creating it if there is none.
 ///
 /// # Errors
 /// [`Failure::Open`] when it is not sound; then nothing was touched.
 pub fn open_log(config: &Config) -> Result<Arc<dyn EventLog>, Failure> {
     create_data_folder(&config.data)?;
-    let log = SqliteEventLog::open(&config.event_log, event_log::SQLITE, SqliteLogOptions::default())?;
+    let log = SqliteEventLog::open(&files(config)?.0, event_log::SQLITE, SqliteLogOptions::default())?;
     Ok(Arc::new(log))
 }
 
@@ -107,7 +117,7 @@ fn create_data_folder(path: &Path) -> Result<(), Failure> {
 /// # Errors
 /// The read models can't be opened.
 pub async fn open_admin(config: &Config, log: Arc<dyn EventLog>) -> Result<Admin, Failure> {
-    Ok(Admin::open(&config.read_model_url, log, Arc::new(SystemClock)).await?)
+    Ok(Admin::open(&files(config)?.1, log, Arc::new(SystemClock)).await?)
 }
 
 /// Creates or upgrades both schemas.
@@ -125,7 +135,7 @@ pub async fn migrate(config: &Config) -> Result<(), Failure> {
 /// # Errors
 /// [`Failure::Unsound`] with every finding.
 pub fn check_log(config: &Config) -> Result<sqlite_log::Report, Failure> {
-    let report = sqlite_log::deep_check(&config.event_log)?;
+    let report = sqlite_log::deep_check(&files(config)?.0)?;
     if report.findings.is_empty() { Ok(report) } else { Err(Failure::Unsound(report.findings.join("\n"))) }
 }
 
@@ -190,7 +200,7 @@ impl Node {
         let passwords = Argon2Hasher::new().map_err(|error| Failure::Secret(Box::new(error)))?;
         let broadcast: Arc<dyn Broadcast> = Arc::new(LocalBroadcast::default());
         let read_models = ReadModels::open_observed(
-            &config.read_model_url,
+            &files(config)?.1,
             log.clone(),
             broadcast.clone(),
             clock.clone(),
