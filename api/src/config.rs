@@ -8,11 +8,22 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
 };
+use verbatim_observability::{LogFile, host_name};
 
 /// The file that is read if it is there.
 const FILE: &str = "verbatim.toml";
 const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
 const DEFAULT_DATA: &str = "./verbatim-data";
+/// Longest name of a node, in bytes.
+const NODE_MAX: usize = 64;
+/// MiB of one log file.
+const LOG_FILE_MIB: u64 = 100;
+/// A TiB: whoever wants more wants no bound.
+const LOG_FILE_MIB_MAX: u64 = 1024 * 1024;
+/// Log files that are kept.
+const LOG_FILES: u64 = 10;
+/// Each is renamed when one is full.
+const LOG_FILES_MAX: u64 = 1_000;
 
 /// Settings as given: on the command line, in the environment or in the file. All are optional.
 #[derive(Debug, Default, Clone, Args, Deserialize)]
@@ -40,6 +51,20 @@ pub struct Given {
     /// What is logged, e.g. info or verbatim_api=debug,warn
     #[arg(long, global = true, env = "VERBATIM_LOG", value_name = "FILTER")]
     pub log: Option<String>,
+    /// Name of this node in logs [default: the machine's host name]
+    #[arg(long, global = true, env = "VERBATIM_NODE", value_name = "NAME")]
+    pub node: Option<String>,
+    /// File that the service logs into, beside its standard output [default: none]
+    #[arg(long, global = true, env = "VERBATIM_LOG_FILE", value_name = "FILE")]
+    pub log_file: Option<PathBuf>,
+    /// Size in MiB at which the log file is put aside [default: 100]
+    #[arg(long, global = true, env = "VERBATIM_LOG_FILE_MIB", value_name = "MIB",
+          value_parser = |text: &str| number("VERBATIM_LOG_FILE_MIB", text))]
+    pub log_file_mib: Option<u64>,
+    /// Log files that are kept, the one that is written to included [default: 10]
+    #[arg(long, global = true, env = "VERBATIM_LOG_FILES", value_name = "NUMBER",
+          value_parser = |text: &str| number("VERBATIM_LOG_FILES", text))]
+    pub log_files: Option<u64>,
     /// Proxies, comma separated, whose X-Forwarded-For is believed [default: none]
     #[arg(long, global = true, env = "VERBATIM_TRUSTED_PROXIES", value_name = "ADDRESSES")]
     pub trusted_proxies: Option<String>,
@@ -73,6 +98,10 @@ pub struct Config {
     pub jwt_secret: Option<String>,
     /// Log filter.
     pub log: Option<String>,
+    /// Name of this node.
+    pub node: String,
+    /// File that the service logs into.
+    pub log_file: Option<LogFile>,
     /// Proxies that are believed.
     pub trusted_proxies: Vec<Network>,
     /// Origins that are allowed.
@@ -161,6 +190,23 @@ fn from_secret_file(name: &'static str, variable: &str) -> Result<Option<String>
     Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned()))
 }
 
+/// A whole number from a flag or the environment: clap names the flag, and this the variable.
+fn number(name: &'static str, text: &str) -> Result<u64, ConfigError> {
+    text.parse().map_err(|_| wrong(name, format!("{text} is no whole number")))
+}
+
+/// A name that is fit for logs, labels and URLs.
+fn node(given: Option<String>) -> Result<String, ConfigError> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    match given {
+        Some(name) if !(1..=NODE_MAX).contains(&name.len()) || !name.chars().all(fits) => {
+            Err(wrong("VERBATIM_NODE", format!("must be 1 to {NODE_MAX} of A-Z a-z 0-9 . _ -")))
+        }
+        Some(name) => Ok(name),
+        None => Ok(host_name().chars().filter(|c| fits(*c)).take(NODE_MAX).collect()),
+    }
+}
+
 fn list(text: Option<&str>) -> impl Iterator<Item = &str> {
     text.unwrap_or_default().split(',').map(str::trim).filter(|item| !item.is_empty())
 }
@@ -205,9 +251,29 @@ impl Given {
             redis_url: self.redis_url.or(file.redis_url),
             jwt_secret: secret.or(self.jwt_secret).or(file.jwt_secret),
             log: self.log.or(file.log),
+            node: self.node.or(file.node),
+            log_file: self.log_file.or(file.log_file),
+            log_file_mib: self.log_file_mib.or(file.log_file_mib),
+            log_files: self.log_files.or(file.log_files),
             trusted_proxies: self.trusted_proxies.or(file.trusted_proxies),
             cors_origins: self.cors_origins.or(file.cors_origins),
         }
+    }
+
+    fn log_file(&self) -> Result<Option<LogFile>, ConfigError> {
+        let within = |name, given: Option<u64>, default, most: u64| match given.unwrap_or(default) {
+            0 => Err(wrong(name, "must be at least 1")),
+            more if more > most => Err(wrong(name, format!("must be at most {most}"))),
+            fine => Ok(fine),
+        };
+        let mib = within("VERBATIM_LOG_FILE_MIB", self.log_file_mib, LOG_FILE_MIB, LOG_FILE_MIB_MAX)?;
+        let files = within("VERBATIM_LOG_FILES", self.log_files, LOG_FILES, LOG_FILES_MAX)?;
+        let Some(path) = self.log_file.clone() else { return Ok(None) };
+        if path.file_name().is_none() {
+            return Err(wrong("VERBATIM_LOG_FILE", "names no file"));
+        }
+        let files_max = u32::try_from(files).unwrap_or(u32::MAX);
+        Ok(Some(LogFile { path, bytes_max: mib * 1024 * 1024, files_max }))
     }
 
     fn check(self) -> Result<Config, ConfigError> {
@@ -241,8 +307,11 @@ impl Given {
                     .ok_or_else(|| wrong("VERBATIM_CORS_ORIGINS", format!("{origin} is no http(s) origin")))
             })
             .collect::<Result<_, _>>()?;
+        let log_file = self.log_file()?;
         Ok(Config {
             listen,
+            node: node(self.node)?,
+            log_file,
             stores,
             data,
             jwt_secret: self.jwt_secret,
@@ -327,6 +396,11 @@ mod tests {
             ("read_model_url = 'sqlite:'", "VERBATIM_READ_MODEL_URL"),
             ("redis_url = 'redis://x'", "VERBATIM_EVENT_STORE_URL"),
             ("jwt_secret = 'hunter2'", "VERBATIM_JWT_SECRET"),
+            ("node = 'a b'", "VERBATIM_NODE"),
+            ("node = ''", "VERBATIM_NODE"),
+            ("log_file = '..'", "VERBATIM_LOG_FILE"),
+            ("log_file_mib = 0", "VERBATIM_LOG_FILE_MIB"),
+            ("log_files = 1001", "VERBATIM_LOG_FILES"),
             ("trusted_proxies = '10.0.0.1, x'", "VERBATIM_TRUSTED_PROXIES"),
             ("cors_origins = 'chat.example'", "VERBATIM_CORS_ORIGINS"),
         ] {

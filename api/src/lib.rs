@@ -10,5 +10,6 @@ pub mod realtime;
 mod serve;
 pub mod stomp;
 mod telemetry;
+mod trace;
 pub mod wiring;
 pub mod ws;

@@ -90,8 +90,10 @@ impl ProjectionsAdmin for Operators {
         }
         tokio::spawn(async move {
             match admin.rebuild(&names, &mut |_| {}).await {
-                Ok(()) => tracing::info!(?names, "rebuilt"),
-                Err(error) => tracing::error!(?names, %error, "a rebuild failed; the live versions stay"),
+                Ok(()) => tracing::info!(projection = names.join(","), "rebuilt"),
+                Err(error) => {
+                    tracing::error!(projection = names.join(","), %error, "a rebuild failed; the live versions stay")
+                }
             }
         });
         Ok(())

@@ -27,7 +27,7 @@ pub enum Failure {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// Logging can't be set up.
-    #[error("setting VERBATIM_LOG")]
+    #[error(transparent)]
     Logging(#[from] LoggingError),
     /// Metrics can't be set up.
     #[error("metrics")]

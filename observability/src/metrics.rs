@@ -1,6 +1,7 @@
 //! Metrics in Prometheus text format. Every series that can count an error exists from the start: `increase()` misses
 //! a counter that is born above 0.
 
+use crate::logging::{LOG_EVENTS, LOG_LINES_LOST};
 use prometheus::{
     Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder, core::Collector,
@@ -165,6 +166,8 @@ impl Metrics {
         };
         #[cfg(target_os = "linux")]
         metrics.registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+        metrics.registry.register(Box::new(LOG_EVENTS.all.clone()))?;
+        metrics.registry.register(Box::new(LOG_LINES_LOST.clone()))?;
         for reason in ["slow_client", "violation", "refused", "no_heart_beat"] {
             metrics.sessions_closed.with_label_values(&["stomp", reason]);
         }

@@ -35,17 +35,17 @@ pub(crate) async fn diagnose(
         if position > 0 && marks.get(&position) != Some(&checkpoint.event) {
             tracing::warn!(
                 projection = model.name,
-                checkpoint = position,
-                log_head = head,
+                position,
+                upto = head,
                 "the read model was folded from another event log than this one; it is filled anew"
             );
             faults.insert(model.name, Fault::Log);
         } else if checkpoint.schema_version != model.schema_version {
             tracing::warn!(
                 projection = model.name,
-                stored = checkpoint.schema_version,
-                wanted = model.schema_version,
-                "the read model has another schema version than this program; it is filled anew"
+                "the read model has schema version {} and this program {}; it is filled anew",
+                checkpoint.schema_version,
+                model.schema_version,
             );
             faults.insert(model.name, Fault::Schema);
         }

@@ -152,7 +152,7 @@ impl ReadModels {
         let mut backoff = Backoff::new();
         while let Some(result) = shutdown.run_until_cancelled(admin.refill(&names, &foreign)).await {
             let Err(error) = result else {
-                tracing::info!(?names, "the read models are filled anew");
+                tracing::info!(projection = names.join(","), "the read models are filled anew");
                 return self.shared.gate.open(&names);
             };
             let text = chain(&error);

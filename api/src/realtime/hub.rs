@@ -259,7 +259,7 @@ impl Hub {
                 if pending.len() < PENDING_MAX {
                     pending.push(batch.clone());
                 } else {
-                    tracing::error!(%member, "unread counts take too long to read; their listeners are cut off");
+                    tracing::error!(member_id = %member, "unread counts take too long to read; their listeners are cut off");
                     state.cut_off(member);
                 }
             }

@@ -32,7 +32,7 @@ use intent::Answer;
 use shard::{Looking, Shard};
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
     time::{Duration, Instant},
 };
 use tokio::{
@@ -91,10 +91,12 @@ impl Bus {
     ) -> (Self, BusTasks) {
         let limits = Limits { shards: limits.shards.max(1), ..limits };
         let mut tasks = JoinSet::new();
+        let log_away = Arc::new(AtomicBool::new(false));
         let shards = (0..limits.shards)
             .map(|index| {
                 let (sender, receiver) = mpsc::channel(limits.queue.max(1));
-                let shard = Shard::new(index, limits, log.clone(), clock.clone(), observer.clone());
+                let (log, clock) = (log.clone(), clock.clone());
+                let shard = Shard::new(index, limits, log, clock, observer.clone(), log_away.clone());
                 tasks.spawn(shard.run(receiver));
                 sender
             })

@@ -12,7 +12,12 @@ use crate::{
     ports::{Clock, EventLog, StreamId},
 };
 use futures_util::FutureExt;
-use std::{collections::HashSet, panic::AssertUnwindSafe, sync::Arc, time::Instant};
+use std::{
+    collections::HashSet,
+    panic::AssertUnwindSafe,
+    sync::{Arc, atomic::AtomicBool},
+    time::Instant,
+};
 use tokio::sync::{mpsc, oneshot};
 
 /// A command that waits for its answer.
@@ -38,6 +43,8 @@ pub(super) struct Shard {
     pub(super) cache: Cache,
     /// A position that includes everything this shard knows of.
     pub(super) position: u64,
+    /// The last append of any shard has failed.
+    pub(super) log_away: Arc<AtomicBool>,
     /// Which of the shards this is.
     index: usize,
     /// Streams whose place in the cache is to be settled at the end of the turn.
@@ -51,9 +58,10 @@ impl Shard {
         log: Arc<dyn EventLog>,
         clock: Arc<dyn Clock>,
         observer: Arc<dyn BusObserver>,
+        log_away: Arc<AtomicBool>,
     ) -> Self {
         let cache = Cache::new(limits.cache_weight);
-        Self { limits, log, clock, observer, cache, position: 0, index, touched: HashSet::new() }
+        Self { limits, log, clock, observer, cache, position: 0, log_away, index, touched: HashSet::new() }
     }
 
     /// Works until all senders are gone and the queue is empty.
@@ -71,7 +79,7 @@ impl Shard {
             if AssertUnwindSafe(self.turn(waiting, looking)).catch_unwind().await.is_err() {
                 // The panic itself was reported by the hook. Whoever waited hears that the outcome is unknown, for
                 // it may have come after the append; what is in memory may be half changed, and is read again.
-                tracing::error!(shard = self.index, "a batch of commands panicked; its outcome is unknown");
+                tracing::error!("a batch of commands panicked; its outcome is unknown");
                 self.cache = Cache::new(self.limits.cache_weight);
                 self.touched.clear();
                 self.observer.panicked();

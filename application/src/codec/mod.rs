@@ -4,7 +4,10 @@ mod upcast;
 
 pub use upcast::{UPCASTERS, Upcast, Upcaster, Version, upcast};
 
-use crate::ports::{NewEvent, RecordedEvent, StreamId};
+use crate::{
+    ports::{NewEvent, RecordedEvent, StreamId},
+    trace::TraceContext,
+};
 use cqrs_es::Aggregate;
 use serde::{Deserialize, Serialize};
 use verbatim_domain::{
@@ -24,6 +27,12 @@ pub struct Metadata {
     /// The request it came with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub correlation_id: Option<String>,
+    /// What led to it: the step of the trace, as 16 hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub causation_id: Option<String>,
+    /// The same step with its trace (W3C Trace Context).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<TraceContext>,
     /// SHA-256, in hex, of what an idempotent command asked for: the same key with other content is a conflict.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_hash: Option<String>,

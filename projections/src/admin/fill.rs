@@ -65,7 +65,7 @@ impl Admin {
                     failures += 1;
                     tracing::warn!(
                         error = chain(&error),
-                        failures,
+                        attempt = failures,
                         "filling a projection hangs; trying again"
                     );
                     // Whether the transaction came through is for the database to say.
