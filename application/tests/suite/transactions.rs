@@ -106,7 +106,7 @@ async fn many_large_ones_are_more_than_one_append() {
     let room = node.room_of(&[member(1)]).await;
     let before = world.log.appends().len();
     let large = || (0..STEPS_MAX).map(|_| to(room, "a", None)).collect();
-    let begin = |_| node.app.begin_send_all(member(1), large(), None).expect("it is queued");
+    let begin = |_| node.app.begin_send_all(member(1), large(), Context::default()).expect("it is queued");
     let pending: Vec<_> = (0..6).map(begin).collect();
     let mut next = 1;
     for pending in pending {
@@ -125,6 +125,6 @@ async fn more_than_fits_is_refused_before_it_is_queued() {
     let all = (0..=STEPS_MAX).map(|_| to(room, "a", None)).collect();
     let refused = node.app.begin_send_all(member(1), all, Context::default());
     assert_eq!(refused.expect_err("too many").class, ErrorClass::TooLarge);
-    let refused = node.app.begin_send_all(member(1), vec![], None);
+    let refused = node.app.begin_send_all(member(1), vec![], Context::default());
     assert_eq!(refused.expect_err("none").class, ErrorClass::Internal);
 }
