@@ -1,11 +1,12 @@
 //! What operators ask of a running service: readiness, and the verbs on the projections over HTTP.
 
-use crate::http::Readiness;
+use crate::{http::Readiness, telemetry::rebuilding};
 use async_trait::async_trait;
 use std::{sync::Arc, time::Duration};
 use verbatim_application::ports::{
     AdminError, EventLog, ProjectionStatus, ProjectionsAdmin, VERIFICATION_SAMPLES_MAX, Verification,
 };
+use verbatim_observability::Metrics;
 use verbatim_projections::{Admin, ProjectionError, ReadModels};
 
 /// How long each dependency has to show that it is there.
@@ -38,7 +39,7 @@ impl Readiness for Dependencies {
 }
 
 /// The operators' verbs over HTTP.
-pub(crate) struct Operators(pub(crate) Admin);
+pub(crate) struct Operators(pub(crate) Admin, pub(crate) Metrics);
 
 fn admin_error(error: ProjectionError) -> AdminError {
     match error {
@@ -84,12 +85,13 @@ impl ProjectionsAdmin for Operators {
             self.known(name)?;
         }
         let admin = self.0.clone();
+        let mut shown = rebuilding(&self.1, &names);
         // Busy is told at once, if it can be: the rebuild takes the same lock again when it starts.
         if admin.is_busy() {
             return Err(AdminError::Busy);
         }
         tokio::spawn(async move {
-            match admin.rebuild(&names, &mut |_| {}).await {
+            match admin.rebuild(&names, &mut shown).await {
                 Ok(()) => tracing::info!(projection = names.join(","), "rebuilt"),
                 Err(error) => {
                     tracing::error!(projection = names.join(","), %error, "a rebuild failed; the live versions stay")

@@ -69,7 +69,7 @@ pub(crate) async fn serve(config: Config) -> Result<ExitCode, Failure> {
     let state = HttpState {
         app: node.app.clone(),
         events: Arc::new(realtime.clone()),
-        projections: Arc::new(Operators(node.read_models.admin())),
+        projections: Arc::new(Operators(node.read_models.admin(), node.metrics.clone())),
         readiness: Arc::new(Dependencies {
             log: node.app.log.clone(),
             read_models: node.read_models.clone(),

@@ -2,7 +2,7 @@
 
 use crate::{
     config::{Config, ConfigError, Stores},
-    telemetry::Telemetry,
+    telemetry::{Projected, Telemetry},
 };
 use std::{fs::File, path::Path, sync::Arc};
 use tokio_util::sync::CancellationToken;
@@ -181,6 +181,7 @@ pub struct Node {
     /// What is counted.
     pub metrics: Metrics,
     bus: BusTasks,
+    projected: Projected,
 }
 
 impl Node {
@@ -202,14 +203,17 @@ impl Node {
         let secret = secret.map_err(|error| Failure::Secret(Box::new(error)))?;
         let passwords = Argon2Hasher::new().map_err(|error| Failure::Secret(Box::new(error)))?;
         let broadcast: Arc<dyn Broadcast> = Arc::new(LocalBroadcast::default());
+        let projected = Projected::new("read_models", &metrics, clock.clone(), log.head_hint());
         let read_models = ReadModels::open_observed(
             &read_model_url(config),
             log.clone(),
             broadcast.clone(),
             clock.clone(),
-            telemetry.clone(),
+            Arc::new(projected.clone()),
         )
         .await?;
+        projected.follow(read_models.applied());
+        metrics.data_folder(config.data.clone());
         let (bus, bus_tasks) = Bus::start(log.clone(), clock.clone(), telemetry);
         let app = Arc::new(App {
             bus,
@@ -227,11 +231,12 @@ impl Node {
             unread: read_models.unread(),
             positions: read_models.positions(),
         });
-        Ok(Self { app, read_models, broadcast, metrics, bus: bus_tasks })
+        Ok(Self { app, read_models, broadcast, metrics, bus: bus_tasks, projected })
     }
 
     /// Keeps the projections at the head of the log until told to stop.
     pub fn project(&self, stop: CancellationToken) -> tokio::task::JoinHandle<()> {
+        self.projected.lead(true);
         let read_models = self.read_models.clone();
         tokio::spawn(async move { read_models.run(stop).await })
     }

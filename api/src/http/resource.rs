@@ -87,6 +87,11 @@ impl Resource {
         self.template.0.replace('{', ":").replace('}', "")
     }
 
+    /// Its methods, with the path as it stands in logs and metrics.
+    pub(super) fn routes(&self) -> impl Iterator<Item = (&Method, &str)> {
+        self.methods.iter().map(|(method, _)| (method, &*self.template.0))
+    }
+
     fn find(&self, method: &Method) -> Option<&BoxEndpoint<'static>> {
         self.methods.iter().find(|(own, _)| own == method).map(|(_, endpoint)| endpoint)
     }

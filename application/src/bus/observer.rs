@@ -6,6 +6,8 @@ use std::time::Duration;
 pub trait BusObserver: Send + Sync + 'static {
     /// A command was answered after `latency`, counted from its submission.
     fn answered(&self, command: &'static str, outcome: &'static str, latency: Duration);
+    /// A command waited so long until its batch began.
+    fn waited(&self, _: Duration) {}
     /// A batch of `commands` led to `events` events; the append took `append`.
     fn committed(&self, commands: usize, events: usize, append: Duration);
     /// A command found the queue full.

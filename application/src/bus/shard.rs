@@ -70,9 +70,13 @@ impl Shard {
         let mut jobs = Vec::with_capacity(batch);
         while queue.recv_many(&mut jobs, batch).await > 0 {
             let (mut waiting, mut looking) = (Vec::new(), Vec::new());
+            let now = Instant::now();
             for job in jobs.drain(..) {
                 match job {
-                    Job::Execute { intent, reply, since } => waiting.push(Waiting { intent, reply, since }),
+                    Job::Execute { intent, reply, since } => {
+                        self.observer.waited(now.duration_since(since));
+                        waiting.push(Waiting { intent, reply, since });
+                    }
                     Job::Inspect(look) => looking.push(look),
                 }
             }

@@ -29,6 +29,9 @@ pub trait HttpObserver: Send + Sync + 'static {
     /// (`/api/v1/rooms/{room_id}`) or `unmatched`: both are fit for labels. For streams and WebSockets, `latency` ends
     /// with the headers.
     fn answered(&self, method: &'static str, template: &str, status: u16, latency: Duration);
+
+    /// There is such a route, and requests may come. Told once, at the start.
+    fn route(&self, _method: &'static str, _template: &str) {}
 }
 
 /// The id of a request: in its answer, its log lines, its problem document and its events.
@@ -81,7 +84,7 @@ pub(in crate::http) struct Observed<E> {
 }
 
 /// A method as a label: clients may invent others without end.
-fn label(method: &Method) -> &'static str {
+pub(in crate::http) fn label(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::POST => "POST",

@@ -1,10 +1,13 @@
 //! Feeds what the crates tell about themselves into the metrics.
 
+mod projected;
+
+pub(crate) use projected::{Projected, rebuilding};
+
 use crate::{http::HttpObserver, realtime::HubObserver, ws::SessionObserver};
 use std::time::Duration;
 use verbatim_application::bus::BusObserver;
 use verbatim_observability::Metrics;
-use verbatim_projections::{BatchReport, Observer};
 
 /// The metrics as an observer of everything.
 #[derive(Debug, Clone)]
@@ -14,6 +17,10 @@ impl BusObserver for Telemetry {
     fn answered(&self, command: &'static str, outcome: &'static str, latency: Duration) {
         self.0.commands.with_label_values(&[command, outcome]).inc();
         self.0.command_seconds.with_label_values(&[command]).observe(latency.as_secs_f64());
+    }
+
+    fn waited(&self, wait: Duration) {
+        self.0.bus_wait_seconds.observe(wait.as_secs_f64());
     }
 
     fn committed(&self, commands: usize, events: usize, append: Duration) {
@@ -59,21 +66,10 @@ impl SessionObserver for Telemetry {
         self.0.sessions.with_label_values(&[kind]).dec();
         self.0.sessions_closed.with_label_values(&[kind, reason]).inc();
     }
-}
 
-impl Observer for Telemetry {
-    fn applied(&self, report: BatchReport) {
-        self.0.projection_batch_events.observe(report.events as f64);
-        self.0.projection_batch_seconds.observe(report.took.as_secs_f64());
-        let gauge = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-        // One runner keeps all projections of this database at one position.
-        self.0.projection_position.with_label_values(&["all"]).set(gauge(report.position));
-        let lag = report.head.saturating_sub(report.position);
-        self.0.projection_lag.with_label_values(&["all"]).set(gauge(lag));
-    }
-
-    fn failed(&self, _error: &(dyn std::error::Error + 'static)) {
-        self.0.projection_failures.inc();
+    fn frame(&self, command: &'static str, outcome: &'static str, latency: Duration) {
+        self.0.stomp_frames.with_label_values(&[command, outcome]).inc();
+        self.0.stomp_frame_seconds.with_label_values(&[command]).observe(latency.as_secs_f64());
     }
 }
 
@@ -83,6 +79,13 @@ impl HttpObserver for Telemetry {
         let status = status_text(status, &mut buffer);
         self.0.http_requests.with_label_values(&[method, template, status]).inc();
         self.0.http_seconds.with_label_values(&[method, template]).observe(latency.as_secs_f64());
+    }
+
+    fn route(&self, method: &'static str, template: &str) {
+        // From 0: an alert on the increase of errors would not see the first of a series that is born with it.
+        for status in ["500", "503"] {
+            self.0.http_requests.with_label_values(&[method, template, status]);
+        }
     }
 }
 
