@@ -13,6 +13,10 @@ const SAMPLED: u8 = 1;
 /// At least the right half of the trace id is random (section 3.2.2.5.2).
 const RANDOM: u8 = 2;
 
+/// A batch of no more events than this has a line in the log for each of them at every stage; of a larger one only the
+/// sampled events have, and the rest share one line. So everything is told on a quiet day, and a busy one is not slowed.
+pub const EVENT_LINES_MAX: usize = 8;
+
 /// One step of a trace: a request, a frame, a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TraceContext {

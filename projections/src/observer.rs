@@ -23,8 +23,8 @@ pub trait Observer: Send + Sync + 'static {
     /// A batch was committed.
     fn applied(&self, _report: BatchReport) {}
 
-    /// These events were applied, each once; told after [`Self::applied`].
-    fn projected(&self, _events: &[Envelope]) {}
+    /// These events were applied, each once, which took so long; told after [`Self::applied`].
+    fn projected(&self, _events: &[Envelope], _took: Duration) {}
 
     /// The runner could not go on and will try again.
     fn failed(&self, _error: &(dyn std::error::Error + 'static)) {}

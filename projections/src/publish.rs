@@ -9,7 +9,11 @@ use crate::{
 use sea_orm::{DatabaseTransaction, DbErr};
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
-use verbatim_application::{codec::Envelope, ports::Broadcast, push::Push};
+use verbatim_application::{
+    codec::Envelope,
+    ports::Broadcast,
+    push::{Push, trace_back},
+};
 
 /// The longest the broadcast may take.
 const PUBLISH_LIMIT: Duration = Duration::from_secs(5);
@@ -28,6 +32,7 @@ pub(crate) async fn pushes(
     }
     // Stable: what one projection tells about one event keeps its order.
     all.sort_by_key(|push| push.position);
+    trace_back(&mut all, events);
     Ok(all)
 }
 

@@ -215,7 +215,7 @@ impl Runner {
             self.publisher.skip_to(last);
         }
         self.shared.observer.applied(report);
-        self.shared.observer.projected(&batch.events);
+        self.shared.observer.projected(&batch.events, took);
         Ok(Outcome::Applied)
     }
 

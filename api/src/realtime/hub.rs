@@ -29,6 +29,8 @@ pub trait HubObserver: Send + Sync + 'static {
     fn delivered(&self, count: usize);
     /// A hole in what arrived was filled from the read model with so many messages.
     fn filled(&self, count: usize);
+    /// These changes were handed on, in log order, as so many items for sessions.
+    fn pushed(&self, _pushes: &[Push], _items: usize) {}
     /// Rooms and members that somebody listens to here.
     fn listening(&self, rooms: usize, members: usize);
 }
@@ -276,6 +278,7 @@ impl Hub {
             delivered += self.state().hand_on(push);
         }
         self.observer.delivered(delivered);
+        self.observer.pushed(batch, delivered);
     }
 }
 

@@ -1,12 +1,13 @@
 //! Feeds what the crates tell about themselves into the metrics.
 
 mod projected;
+mod pushed;
 
 pub(crate) use projected::{Projected, rebuilding};
 
 use crate::{http::HttpObserver, realtime::HubObserver, ws::SessionObserver};
 use std::time::Duration;
-use verbatim_application::bus::BusObserver;
+use verbatim_application::{bus::BusObserver, push::Push};
 use verbatim_observability::Metrics;
 
 /// The metrics as an observer of everything.
@@ -45,6 +46,12 @@ impl BusObserver for Telemetry {
 impl HubObserver for Telemetry {
     fn delivered(&self, count: usize) {
         self.0.deliveries.inc_by(count as u64);
+    }
+
+    fn pushed(&self, pushes: &[Push], items: usize) {
+        if items > 0 {
+            pushed::tell(pushes);
+        }
     }
 
     fn filled(&self, count: usize) {
@@ -95,4 +102,9 @@ fn status_text(status: u16, buffer: &mut [u8; 3]) -> &str {
         *place = b'0' + digit as u8;
     }
     std::str::from_utf8(buffer).unwrap_or("000")
+}
+
+/// Whole microseconds, as lines have them.
+pub(crate) fn micros(took: Duration) -> u64 {
+    u64::try_from(took.as_micros()).unwrap_or(u64::MAX)
 }

@@ -1,5 +1,6 @@
 //! How far a projection is, in events and in seconds.
 
+use super::micros;
 use prometheus::{IntGauge, IntGaugeVec};
 use std::{
     // The std mutex: it is held for a few assignments only.
@@ -7,9 +8,10 @@ use std::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 use tokio::sync::watch;
-use verbatim_application::{codec::Envelope, ports::Clock};
+use verbatim_application::{TraceContext, codec::Envelope, ports::Clock, trace::EVENT_LINES_MAX};
 use verbatim_domain::Timestamp;
 use verbatim_observability::Metrics;
 use verbatim_projections::{BatchReport, Observer, Progress as Rebuild};
@@ -108,14 +110,44 @@ impl Observer for Projected {
         self.0.metrics.projection_batch_seconds.observe(report.took.as_secs_f64());
     }
 
-    fn projected(&self, events: &[Envelope]) {
+    fn projected(&self, events: &[Envelope], took: Duration) {
         let Some(last) = events.last() else { return };
         let caught_up = *self.0.head.borrow() <= last.position;
         *self.0.since() = if caught_up { self.0.clock.now() } else { last.recorded_at };
+        tell(self.0.name, events, took);
     }
 
     fn failed(&self, _error: &(dyn std::error::Error + 'static)) {
         self.0.metrics.projection_failures.inc();
+    }
+}
+
+/// Writes the lines of a batch that was applied.
+fn tell(projection: &'static str, events: &[Envelope], took: Duration) {
+    let latency_us = micros(took);
+    let each = events.len() <= EVENT_LINES_MAX;
+    if let ([first, .., last], false) = (events, each) {
+        let (position, upto, events) = (first.position, last.position, events.len());
+        tracing::info!(projection, position, upto, events, latency_us, "projected");
+    }
+    for event in events {
+        let trace = event.trace();
+        if !each && !trace.is_some_and(TraceContext::is_sampled) {
+            continue;
+        }
+        let (about, metadata) = (event.event.about(), event.metadata());
+        tracing::info!(
+            projection,
+            correlation_id = metadata.correlation_id,
+            causation_id = metadata.causation_id,
+            trace_id = trace.as_ref().map(|trace| display(trace.trace_id())),
+            room_id = about.room_id.map(display),
+            message_id = about.message_id.map(display),
+            seq = about.seq,
+            position = event.position,
+            latency_us,
+            "projected"
+        );
     }
 }
 
@@ -158,7 +190,7 @@ mod tests {
             role,
             at: at(recorded),
         });
-        Envelope { position, sequence: 1, recorded_at: at(recorded), event }
+        Envelope { position, sequence: 1, recorded_at: at(recorded), event, metadata: "{}".to_owned() }
     }
 
     #[test]
@@ -184,10 +216,10 @@ mod tests {
         assert_eq!((shown("lag_events"), shown("lag_seconds")), (Some(7.0), Some(30.0)));
         // It goes on, and what it has applied is of second 110.
         applied.send_replace(4);
-        projected.projected(&[event(4, 110)]);
+        projected.projected(&[event(4, 110)], Duration::ZERO);
         assert_eq!((shown("lag_events"), shown("lag_seconds")), (Some(3.0), Some(20.0)));
         applied.send_replace(7);
-        projected.projected(&[event(7, 111)]);
+        projected.projected(&[event(7, 111)], Duration::ZERO);
         assert_eq!((shown("lag_events"), shown("lag_seconds")), (Some(0.0), Some(0.0)));
         assert_eq!(shown("position"), Some(7.0));
         projected.lead(false);

@@ -1,11 +1,8 @@
 //! What becomes of a frame: a line in the log, a place in the metrics.
 
 use super::SessionObserver;
-use crate::{http::causes, trace::Step};
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use crate::{http::causes, telemetry::micros, trace::Step};
+use std::{sync::Arc, time::Instant};
 use verbatim_application::{AppError, Done, ErrorClass, TraceContext, commands::Sent};
 use verbatim_domain::{MemberId, RoomId};
 
@@ -118,10 +115,6 @@ impl Account {
             }
         }
     }
-}
-
-fn micros(latency: Duration) -> u64 {
-    u64::try_from(latency.as_micros()).unwrap_or(u64::MAX)
 }
 
 impl Drop for Account {

@@ -290,7 +290,7 @@ impl Connection {
                 let display_name = app.account(member).await?.display_name;
                 let change = Change::Typing { member_id: member, display_name };
                 broadcast
-                    .publish(vec![Push { position: 0, room_id: room, change }])
+                    .publish(vec![Push::new(0, room, change)])
                     .await
                     .map_err(|error| AppError::unavailable("typing can't be passed on now", error))
             };

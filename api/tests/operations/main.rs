@@ -20,3 +20,4 @@ mod rebuild;
 mod recovery;
 mod secrets;
 mod settings;
+mod traces;

@@ -5,6 +5,7 @@ use super::{
     decision::{Draft, Verdict, repeated_only, settle},
     hydrate::{LoadError, load_failure},
     shard::{Shard, Waiting},
+    tell::Append,
 };
 use crate::{
     error::{AppError, ErrorClass},
@@ -84,6 +85,7 @@ impl Shard {
     /// One try at a batch; gives it back if another writer was first and it is worth another try.
     async fn attempt(&mut self, batch: Vec<Waiting>, last: bool) -> Option<Lost> {
         let mut draft = Draft::default();
+        let began = Instant::now();
         let found = match self.find_repeats(&batch).await {
             Ok(found) => found,
             Err(error) => {
@@ -113,8 +115,10 @@ impl Shard {
             Ok(appended) => {
                 if let Some(appended) = appended {
                     self.log_works();
-                    self.observer.committed(batch.len(), count, started.elapsed());
-                    self.position = self.position.max(appended.first_position + count as u64 - 1);
+                    let (first, took) = (appended.first_position, started.elapsed());
+                    self.observer.committed(batch.len(), count, took);
+                    self.position = self.position.max(first + count as u64 - 1);
+                    self.tell(Append { first, events: count, began, took }, &batch, &verdicts);
                 }
                 for stream in draft.dirty.into_keys() {
                     self.touch(stream);

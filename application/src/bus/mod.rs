@@ -14,6 +14,7 @@ mod intent;
 mod limits;
 mod observer;
 mod shard;
+mod tell;
 
 pub use any::{Aggregate, Command};
 pub(crate) use decision::repeat;
@@ -22,7 +23,7 @@ pub use limits::{
     ANSWER_LIMIT, BATCH_MAX, BATCH_STEPS_MAX, CACHE_WEIGHT_MAX, CONFLICT_RETRIES, INSPECTION_TRUST, Limits,
     QUEUE_MAX, SNAPSHOT_EVERY, STEPS_MAX,
 };
-pub use observer::{BusObserver, Unobserved};
+pub use observer::{BusObserver, Traced, Unobserved};
 
 use crate::{
     error::{AppError, ErrorClass},

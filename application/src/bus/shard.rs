@@ -24,7 +24,14 @@ use tokio::sync::{mpsc, oneshot};
 pub(super) struct Waiting {
     pub(super) intent: Intent,
     reply: oneshot::Sender<Result<Vec<Executed>, AppError>>,
-    since: Instant,
+    pub(super) since: Instant,
+}
+
+impl Waiting {
+    /// The name of its command, of the first if there are several.
+    pub(super) fn name(&self) -> &'static str {
+        self.intent.steps.first().map_or("none", |step| step.command.name())
+    }
 }
 
 /// A look that waits for its turn.
@@ -120,14 +127,13 @@ impl Shard {
     }
 
     pub(super) fn answer(&self, waiting: Waiting, answer: Result<Vec<Executed>, AppError>) {
-        let name = waiting.intent.steps.first().map_or("none", |step| step.command.name());
         let outcome = match &answer {
             Ok(executed) if executed.iter().all(|step| step.repeated) => "repeated",
             Ok(_) => "ok",
             Err(error) if matches!(error.class, ErrorClass::Unavailable | ErrorClass::Internal) => "failed",
             Err(_) => "rejected",
         };
-        self.observer.answered(name, outcome, waiting.since.elapsed());
+        self.observer.answered(waiting.name(), outcome, waiting.since.elapsed());
         // The caller may have gone; what was done stays done.
         let _ = waiting.reply.send(answer);
     }

@@ -1,7 +1,9 @@
 //! Between events and the JSON in the log: encoding, upcasting old versions, decoding.
 
+mod about;
 mod upcast;
 
+pub use about::About;
 pub use upcast::{UPCASTERS, Upcast, Upcaster, Version, upcast};
 
 use crate::{
@@ -62,6 +64,8 @@ pub struct Envelope {
     pub recorded_at: Timestamp,
     /// What happened.
     pub event: Event,
+    /// JSON of [`Metadata`].
+    pub metadata: String,
 }
 
 /// A stored event that this version of the program can't read. Nothing may skip it silently.
@@ -188,6 +192,7 @@ impl Envelope {
             sequence: recorded.sequence,
             recorded_at: recorded.recorded_at,
             event: Event::decode(recorded)?,
+            metadata: recorded.metadata.clone(),
         })
     }
 }

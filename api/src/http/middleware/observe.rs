@@ -3,6 +3,7 @@
 use super::Failure;
 use crate::{
     http::{context::POSITION_HEADER, problem::Code},
+    telemetry::micros,
     trace::{Step, TRACEPARENT, TRACERESPONSE, of_headers},
 };
 use poem::{
@@ -143,10 +144,6 @@ impl<E: Endpoint<Output = Response>> Endpoint for Observed<E> {
         }
         Ok(response)
     }
-}
-
-fn micros(latency: Duration) -> u64 {
-    u64::try_from(latency.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// The one line of a request.

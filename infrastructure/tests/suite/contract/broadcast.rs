@@ -28,7 +28,7 @@ pub(crate) use broadcast_contract;
 
 fn push(position: u64) -> Push {
     let room_id = RoomId::from_uuid(Uuid::from_u128(1));
-    Push { position, room_id, change: Change::Closed { last_seq: position } }
+    Push::new(position, room_id, Change::Closed { last_seq: position })
 }
 
 /// The next `count` changes.
