@@ -65,6 +65,12 @@ pub struct Given {
     #[arg(long, global = true, env = "VERBATIM_LOG_FILES", value_name = "NUMBER",
           value_parser = |text: &str| number("VERBATIM_LOG_FILES", text))]
     pub log_files: Option<u64>,
+    /// Collector that takes spans, OTLP over HTTP, e.g. http://127.0.0.1:4318 [default: none]
+    #[arg(long, global = true, env = "VERBATIM_OTLP_ENDPOINT", value_name = "URL")]
+    pub otlp_endpoint: Option<String>,
+    /// Which part of the traces that begin here is sampled for it, 0 to 1 [default: 1]
+    #[arg(long, global = true, env = "VERBATIM_TRACE_SAMPLE", value_name = "PART")]
+    pub trace_sample: Option<String>,
     /// Proxies, comma separated, whose X-Forwarded-For is believed [default: none]
     #[arg(long, global = true, env = "VERBATIM_TRUSTED_PROXIES", value_name = "ADDRESSES")]
     pub trusted_proxies: Option<String>,
@@ -102,6 +108,8 @@ pub struct Config {
     pub node: String,
     /// File that the service logs into.
     pub log_file: Option<LogFile>,
+    /// Collector that takes spans, and which part of the traces that begin here it is given.
+    pub spans: Option<(String, f64)>,
     /// Proxies that are believed.
     pub trusted_proxies: Vec<Network>,
     /// Origins that are allowed.
@@ -255,6 +263,8 @@ impl Given {
             log_file: self.log_file.or(file.log_file),
             log_file_mib: self.log_file_mib.or(file.log_file_mib),
             log_files: self.log_files.or(file.log_files),
+            otlp_endpoint: self.otlp_endpoint.or(file.otlp_endpoint),
+            trace_sample: self.trace_sample.or(file.trace_sample),
             trusted_proxies: self.trusted_proxies.or(file.trusted_proxies),
             cors_origins: self.cors_origins.or(file.cors_origins),
         }
@@ -274,6 +284,23 @@ impl Given {
         }
         let files_max = u32::try_from(files).unwrap_or(u32::MAX);
         Ok(Some(LogFile { path, bytes_max: mib * 1024 * 1024, files_max }))
+    }
+
+    fn spans(&self) -> Result<Option<(String, f64)>, ConfigError> {
+        let sample = self.trace_sample.as_deref().unwrap_or("1");
+        let part = sample.parse().ok().filter(|part| (0.0..=1.0).contains(part));
+        let part =
+            part.ok_or_else(|| wrong("VERBATIM_TRACE_SAMPLE", format!("{sample} is no number from 0 to 1")))?;
+        match self.otlp_endpoint.as_deref() {
+            None => Ok(None),
+            Some(url) if url.strip_prefix("http://").is_some_and(|host| !host.is_empty()) => {
+                Ok(Some((url.to_owned(), part)))
+            }
+            Some(_) => {
+                let why = "must begin with http:// and name a host: a collector stands beside the node";
+                Err(wrong("VERBATIM_OTLP_ENDPOINT", why))
+            }
+        }
     }
 
     fn check(self) -> Result<Config, ConfigError> {
@@ -307,11 +334,12 @@ impl Given {
                     .ok_or_else(|| wrong("VERBATIM_CORS_ORIGINS", format!("{origin} is no http(s) origin")))
             })
             .collect::<Result<_, _>>()?;
-        let log_file = self.log_file()?;
+        let (log_file, spans) = (self.log_file()?, self.spans()?);
         Ok(Config {
             listen,
             node: node(self.node)?,
             log_file,
+            spans,
             stores,
             data,
             jwt_secret: self.jwt_secret,
@@ -401,6 +429,10 @@ mod tests {
             ("log_file = '..'", "VERBATIM_LOG_FILE"),
             ("log_file_mib = 0", "VERBATIM_LOG_FILE_MIB"),
             ("log_files = 1001", "VERBATIM_LOG_FILES"),
+            ("otlp_endpoint = 'https://hunter2@x'", "VERBATIM_OTLP_ENDPOINT"),
+            ("otlp_endpoint = 'http://'", "VERBATIM_OTLP_ENDPOINT"),
+            ("trace_sample = '1.5'", "VERBATIM_TRACE_SAMPLE"),
+            ("trace_sample = 'all'", "VERBATIM_TRACE_SAMPLE"),
             ("trusted_proxies = '10.0.0.1, x'", "VERBATIM_TRUSTED_PROXIES"),
             ("cors_origins = 'chat.example'", "VERBATIM_CORS_ORIGINS"),
         ] {

@@ -2,6 +2,7 @@
 
 use poem::http::HeaderMap;
 use verbatim_application::{TraceContext, ports::IdGenerator};
+use verbatim_observability::samples;
 
 /// Header of a request, and of a STOMP frame, that names the trace it belongs to (W3C Trace Context, section 3.2).
 pub(crate) const TRACEPARENT: &str = "traceparent";
@@ -10,10 +11,11 @@ pub(crate) const TRACEPARENT: &str = "traceparent";
 /// it (<https://w3c.github.io/trace-context/#traceresponse-header>), and `traceparent` what clients of today look for.
 pub(crate) const TRACERESPONSE: &str = "traceresponse";
 
-/// A step that begins here.
+/// A step that begins here, and the one that led to it, if that is known.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Step {
     pub(crate) context: TraceContext,
+    pub(crate) parent: Option<TraceContext>,
 }
 
 impl Step {
@@ -22,9 +24,9 @@ impl Step {
         let id = ids.next();
         let context = match parent {
             Some(parent) => parent.child(id),
-            None => TraceContext::begin(id, false),
+            None => TraceContext::begin(id, samples(id.as_bytes())),
         };
-        Self { context }
+        Self { context, parent }
     }
 }
 

@@ -17,7 +17,7 @@ use verbatim_infrastructure::{
     sessions::REFRESH_LIFETIME, sqlite_log, tokens::ACCESS_LIFETIME,
 };
 use verbatim_migrations::{event_log, sessions};
-use verbatim_observability::{LoggingError, Metrics};
+use verbatim_observability::{LoggingError, Metrics, SpanError};
 use verbatim_projections::{Admin, ProjectionError, ReadModels};
 
 /// Why a command of the command line failed.
@@ -29,6 +29,9 @@ pub enum Failure {
     /// Logging can't be set up.
     #[error(transparent)]
     Logging(#[from] LoggingError),
+    /// Spans can't be exported.
+    #[error(transparent)]
+    Spans(#[from] SpanError),
     /// Metrics can't be set up.
     #[error("metrics")]
     Metrics(#[from] prometheus::Error),

@@ -12,7 +12,7 @@ use crate::{
 };
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
-use verbatim_observability::{Options, Output};
+use verbatim_observability::{Options, Output, SpanOptions, export_spans};
 
 /// An event-sourced chat backend.
 #[derive(Debug, Parser)]
@@ -93,6 +93,13 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
     let file = config.log_file.clone().filter(|_| serving);
     let options = Options { name: "verbatim", node: &config.node, filter, output, file };
     let _logging = verbatim_observability::init(options)?;
+    let spans = config.spans.as_ref().filter(|_| serving).map(|(endpoint, sample)| SpanOptions {
+        name: "verbatim",
+        node: &config.node,
+        endpoint,
+        sample: *sample,
+    });
+    let _exporting = spans.as_ref().map(export_spans).transpose()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::io)?;
     let code = runtime.block_on(async {
         match cli.command {

@@ -13,6 +13,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
     },
+    time::{Duration, Instant},
 };
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
@@ -29,8 +30,8 @@ pub trait HubObserver: Send + Sync + 'static {
     fn delivered(&self, count: usize);
     /// A hole in what arrived was filled from the read model with so many messages.
     fn filled(&self, count: usize);
-    /// These changes were handed on, in log order, as so many items for sessions.
-    fn pushed(&self, _pushes: &[Push], _items: usize) {}
+    /// These changes were handed on, in log order, as so many items for sessions, which took so long.
+    fn pushed(&self, _pushes: &[Push], _items: usize, _took: Duration) {}
     /// Rooms and members that somebody listens to here.
     fn listening(&self, rooms: usize, members: usize);
 }
@@ -249,7 +250,7 @@ impl Hub {
     }
 
     async fn hand_on(&self, batch: &Arc<Vec<Push>>) {
-        let mut delivered = 0;
+        let (mut delivered, began) = (0, Instant::now());
         {
             let mut state = self.state();
             let loading: Vec<MemberId> = state.loading.iter().copied().collect();
@@ -278,7 +279,7 @@ impl Hub {
             delivered += self.state().hand_on(push);
         }
         self.observer.delivered(delivered);
-        self.observer.pushed(batch, delivered);
+        self.observer.pushed(batch, delivered, began.elapsed());
     }
 }
 

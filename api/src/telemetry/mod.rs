@@ -2,13 +2,18 @@
 
 mod projected;
 mod pushed;
+pub(crate) mod spans;
 
 pub(crate) use projected::{Projected, rebuilding};
 
 use crate::{http::HttpObserver, realtime::HubObserver, ws::SessionObserver};
+use spans::{Ended, number};
 use std::time::Duration;
-use verbatim_application::{bus::BusObserver, push::Push};
-use verbatim_observability::Metrics;
+use verbatim_application::{
+    bus::{BusObserver, Traced},
+    push::Push,
+};
+use verbatim_observability::{Metrics, SpanKind};
 
 /// The metrics as an observer of everything.
 #[derive(Debug, Clone)]
@@ -30,6 +35,18 @@ impl BusObserver for Telemetry {
         self.0.append_seconds.observe(append.as_secs_f64());
     }
 
+    fn traced(&self, traced: &Traced<'_>) {
+        let Some(command) = spans::next(*traced.trace) else { return };
+        spans::record(command, SpanKind::Internal, Ended::now(traced.latency), || {
+            let wait = number(micros(traced.wait));
+            (format!("command {}", traced.command), vec![("verbatim.wait_us", wait)])
+        });
+        let Some(append) = spans::next(command.context) else { return };
+        spans::record(append, SpanKind::Client, Ended::now(traced.append), || {
+            ("append", vec![("verbatim.events", number(traced.events as u64))])
+        });
+    }
+
     fn overloaded(&self) {
         self.0.bus_overloaded.inc();
     }
@@ -48,9 +65,9 @@ impl HubObserver for Telemetry {
         self.0.deliveries.inc_by(count as u64);
     }
 
-    fn pushed(&self, pushes: &[Push], items: usize) {
+    fn pushed(&self, pushes: &[Push], items: usize, took: Duration) {
         if items > 0 {
-            pushed::tell(pushes);
+            pushed::tell(pushes, took);
         }
     }
 

@@ -1,6 +1,9 @@
 //! How far a projection is, in events and in seconds.
 
-use super::micros;
+use super::{
+    micros,
+    spans::{self, Ended},
+};
 use prometheus::{IntGauge, IntGaugeVec};
 use std::{
     // The std mutex: it is held for a few assignments only.
@@ -13,7 +16,7 @@ use std::{
 use tokio::sync::watch;
 use verbatim_application::{TraceContext, codec::Envelope, ports::Clock, trace::EVENT_LINES_MAX};
 use verbatim_domain::Timestamp;
-use verbatim_observability::Metrics;
+use verbatim_observability::{Metrics, SpanKind};
 use verbatim_projections::{BatchReport, Observer, Progress as Rebuild};
 
 struct Shared {
@@ -136,6 +139,10 @@ fn tell(projection: &'static str, events: &[Envelope], took: Duration) {
             continue;
         }
         let (about, metadata) = (event.event.about(), event.metadata());
+        if let Some(step) = trace.and_then(spans::next) {
+            let say = || (format!("project {projection}"), spans::about(about, event.position));
+            spans::record(step, SpanKind::Consumer, Ended::now(took), say);
+        }
         tracing::info!(
             projection,
             correlation_id = metadata.correlation_id,

@@ -1,10 +1,18 @@
 //! What becomes of a frame: a line in the log, a place in the metrics.
 
 use super::SessionObserver;
-use crate::{http::causes, telemetry::micros, trace::Step};
+use crate::{
+    http::causes,
+    telemetry::{
+        micros,
+        spans::{self, Ended},
+    },
+    trace::Step,
+};
 use std::{sync::Arc, time::Instant};
 use verbatim_application::{AppError, Done, ErrorClass, TraceContext, commands::Sent};
 use verbatim_domain::{MemberId, RoomId};
+use verbatim_observability::SpanKind;
 
 /// A frame whose outcome is not known yet. Whatever happens, it is told once: dropped untold, the client has gone.
 pub(super) struct Account {
@@ -54,7 +62,18 @@ impl Account {
     fn count(&mut self, outcome: &'static str) -> u64 {
         self.told = true;
         let latency = self.since.elapsed();
-        self.observer.frame(self.command.unwrap_or("invalid"), outcome, latency);
+        let command = self.command.unwrap_or("invalid");
+        self.observer.frame(command, outcome, latency);
+        let ended = Ended { failed: outcome == "failed", ..Ended::now(latency) };
+        spans::record(self.step, SpanKind::Server, ended, || {
+            let mut attributes = vec![
+                ("messaging.system", "stomp".into()),
+                ("messaging.operation.name", command.into()),
+                ("verbatim.request_id", self.session.to_string().into()),
+            ];
+            attributes.extend(self.room.map(|room| ("verbatim.room_id", room.to_string().into())));
+            (command, attributes)
+        });
         micros(latency)
     }
 

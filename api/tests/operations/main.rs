@@ -20,4 +20,5 @@ mod rebuild;
 mod recovery;
 mod secrets;
 mod settings;
+mod spans;
 mod traces;

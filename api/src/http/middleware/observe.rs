@@ -3,7 +3,7 @@
 use super::Failure;
 use crate::{
     http::{context::POSITION_HEADER, problem::Code},
-    telemetry::micros,
+    telemetry::{micros, spans},
     trace::{Step, TRACEPARENT, TRACERESPONSE, of_headers},
 };
 use poem::{
@@ -19,6 +19,7 @@ use tracing::{Instrument, Span, field::Empty};
 use uuid::Uuid;
 use verbatim_application::ports::IdGenerator;
 use verbatim_domain::MessageId;
+use verbatim_observability::SpanKind;
 
 const HEADER: &str = "X-Request-Id";
 /// Longest request id that is taken from a client, in bytes.
@@ -134,7 +135,18 @@ impl<E: Endpoint<Output = Response>> Endpoint for Observed<E> {
         }
         let latency = since.elapsed();
         span.in_scope(|| tell(&response, micros(latency)));
-        self.observer.answered(method, &template, response.status().as_u16(), latency);
+        let status = response.status().as_u16();
+        self.observer.answered(method, &template, status, latency);
+        let ended = spans::Ended { failed: status >= 500, ..spans::Ended::now(latency) };
+        spans::record(step, SpanKind::Server, ended, || {
+            let attributes = vec![
+                ("http.request.method", method.into()),
+                ("http.route", template.to_string().into()),
+                ("http.response.status_code", spans::number(status.into())),
+                ("verbatim.request_id", id.to_string().into()),
+            ];
+            (format!("{method} {template}"), attributes)
+        });
         if let Ok(value) = HeaderValue::from_str(id.as_str()) {
             response.headers_mut().insert(HEADER, value);
         }
