@@ -11,5 +11,6 @@ mod serve;
 pub mod stomp;
 mod telemetry;
 mod trace;
+pub mod verbs;
 pub mod wiring;
 pub mod ws;

@@ -1,45 +1,90 @@
 //! What operators ask of a running service: readiness, and the verbs on the projections over HTTP.
 
-use crate::{http::Readiness, telemetry::rebuilding};
+use crate::{
+    http::{Readiness, ReadinessState},
+    telemetry::rebuilding,
+    verbs::Verbs,
+};
 use async_trait::async_trait;
+use futures_util::future::{BoxFuture, join_all};
 use std::{sync::Arc, time::Duration};
 use verbatim_application::ports::{
     AdminError, EventLog, ProjectionStatus, ProjectionsAdmin, VERIFICATION_SAMPLES_MAX, Verification,
 };
 use verbatim_observability::Metrics;
-use verbatim_projections::{Admin, ProjectionError, ReadModels};
+use verbatim_projections::{ProjectionError, ReadModels};
 
 /// How long each dependency has to show that it is there.
 const CHECK_LIMIT: Duration = Duration::from_secs(3);
 
-/// Readiness of the embedded mode.
-pub(crate) struct Dependencies {
-    pub(crate) log: Arc<dyn EventLog>,
-    pub(crate) read_models: ReadModels,
+type Probe = Box<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+
+/// Something that a node needs.
+pub(crate) struct Dependency {
+    name: &'static str,
+    /// Whether the node is of use without it.
+    luxury: bool,
+    probe: Probe,
 }
+
+impl Dependency {
+    /// The event log.
+    pub(crate) fn log(log: Arc<dyn EventLog>) -> Self {
+        let probe = move || -> BoxFuture<'static, Result<(), String>> {
+            let log = log.clone();
+            Box::pin(async move { log.head().await.map(drop).map_err(|error| error.to_string()) })
+        };
+        Self { name: "event_log", luxury: false, probe: Box::new(probe) }
+    }
+
+    /// The relational read models.
+    pub(crate) fn read_models(read_models: ReadModels) -> Self {
+        let probe = move || -> BoxFuture<'static, Result<(), String>> {
+            let read_models = read_models.clone();
+            Box::pin(async move {
+                read_models.ping().await.map_err(|error| error.to_string())?;
+                match read_models.closed() {
+                    closed if closed.is_empty() => Ok(()),
+                    closed => Err(format!("being filled anew: {}", closed.join(", "))),
+                }
+            })
+        };
+        Self { name: "read_models", luxury: false, probe: Box::new(probe) }
+    }
+
+    /// Something that makes things faster.
+    pub(crate) fn luxury(
+        name: &'static str,
+        look: impl Fn() -> Result<(), String> + Send + Sync + 'static,
+    ) -> Self {
+        let probe =
+            move || -> BoxFuture<'static, Result<(), String>> { Box::pin(std::future::ready(look())) };
+        Self { name, luxury: true, probe: Box::new(probe) }
+    }
+
+    async fn state(&self) -> (&'static str, ReadinessState) {
+        let answer = tokio::time::timeout(CHECK_LIMIT, (self.probe)()).await;
+        let state = match answer.unwrap_or_else(|_| Err("no answer in time".to_owned())) {
+            Ok(()) => ReadinessState::Ready,
+            Err(why) if self.luxury => ReadinessState::Degraded(why),
+            Err(why) => ReadinessState::Away(why),
+        };
+        (self.name, state)
+    }
+}
+
+/// Readiness of a node.
+pub(crate) struct Dependencies(pub(crate) Vec<Dependency>);
 
 #[async_trait]
 impl Readiness for Dependencies {
-    async fn check(&self) -> Vec<(&'static str, Result<(), String>)> {
-        let log = match tokio::time::timeout(CHECK_LIMIT, self.log.head()).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => Err("no answer in time".to_owned()),
-        };
-        let read_models = match tokio::time::timeout(CHECK_LIMIT, self.read_models.admin().status()).await {
-            Ok(Ok(_)) => match self.read_models.closed() {
-                closed if closed.is_empty() => Ok(()),
-                closed => Err(format!("being filled anew: {}", closed.join(", "))),
-            },
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => Err("no answer in time".to_owned()),
-        };
-        vec![("event_log", log), ("read_models", read_models)]
+    async fn check(&self) -> Vec<(&'static str, ReadinessState)> {
+        join_all(self.0.iter().map(Dependency::state)).await
     }
 }
 
 /// The operators' verbs over HTTP.
-pub(crate) struct Operators(pub(crate) Admin, pub(crate) Metrics);
+pub(crate) struct Operators(pub(crate) Verbs, pub(crate) Metrics);
 
 fn admin_error(error: ProjectionError) -> AdminError {
     match error {
@@ -84,14 +129,14 @@ impl ProjectionsAdmin for Operators {
         for name in &names {
             self.known(name)?;
         }
-        let admin = self.0.clone();
+        let verbs = self.0.clone();
         let mut shown = rebuilding(&self.1, &names);
         // Busy is told at once, if it can be: the rebuild takes the same lock again when it starts.
-        if admin.is_busy() {
+        if verbs.is_busy() {
             return Err(AdminError::Busy);
         }
         tokio::spawn(async move {
-            match admin.rebuild(&names, &mut shown).await {
+            match verbs.rebuild(&names, &mut shown).await {
                 Ok(()) => tracing::info!(projection = names.join(","), "rebuilt"),
                 Err(error) => {
                     tracing::error!(projection = names.join(","), %error, "a rebuild failed; the live versions stay")

@@ -1,7 +1,7 @@
 //! `verbatim serve`: the whole service, from start to a graceful stop.
 
 use crate::{
-    config::Config,
+    config::{Config, Stores},
     http::{self, EventStreams, HttpOptions, HttpState},
     listen::Door,
     operations::{Dependencies, Operators},
@@ -42,17 +42,21 @@ impl EventStreams for Realtime {
 /// # Errors
 /// It could not start, or a part of it failed for good.
 pub(crate) async fn serve(config: Config) -> Result<ExitCode, Failure> {
-    let lock = FolderLock::take(&config.data)?;
-    let node = Node::open(&config).await?;
+    let lock = match config.stores {
+        Stores::Embedded { .. } => Some(FolderLock::take(&config.data)?),
+        Stores::Cluster { .. } => None,
+    };
+    let mut node = Node::open(&config).await?;
     let door = Door::open(config.listen)
         .map_err(Failure::while_trying(format!("can't listen on {}", config.listen)))?;
     let address = door.address().unwrap_or(config.listen);
 
     let (sessions_stop, runner_stop) = (CancellationToken::new(), CancellationToken::new());
     let telemetry = Arc::new(Telemetry(node.metrics.clone()));
-    let hub = Hub::new(node.read_models.history(), node.read_models.unread(), telemetry.clone());
+    let (history, unread) = (node.app.history.clone(), node.app.unread.clone());
+    let hub = Hub::new(node.broadcast.clone(), history, unread, telemetry.clone());
     // Subscribed before the runner starts: nothing is published that nobody hears.
-    let pushes = node.broadcast.subscribe();
+    let pushes = node.pushes();
     let dispatcher = tokio::spawn(hub.clone().dispatch_from(pushes, runner_stop.clone()));
     let runner = node.project(runner_stop.clone());
 
@@ -69,11 +73,8 @@ pub(crate) async fn serve(config: Config) -> Result<ExitCode, Failure> {
     let state = HttpState {
         app: node.app.clone(),
         events: Arc::new(realtime.clone()),
-        projections: Arc::new(Operators(node.read_models.admin(), node.metrics.clone())),
-        readiness: Arc::new(Dependencies {
-            log: node.app.log.clone(),
-            read_models: node.read_models.clone(),
-        }),
+        projections: Arc::new(Operators(node.verbs(), node.metrics.clone())),
+        readiness: Arc::new(Dependencies(std::mem::take(&mut node.dependencies))),
         metrics: Arc::new(move || metrics.text()),
         observer: telemetry,
     };

@@ -147,17 +147,58 @@ impl App {
         found.first().map(|first| repeat(first, &claim.content_hash)).transpose()
     }
 
-    /// Checks that `member` is in `room`; what another node did may be missing for a moment.
+    /// Checks that `member` is in `room`; what another node did may be missing for a moment. While the log can't be
+    /// asked, the read models are: who was in the room may go on reading it. Gives the number of its last message.
     ///
     /// # Errors
     /// `room_not_found` or `not_a_member`.
     pub async fn admit(&self, member: MemberId, room: RoomId) -> Result<u64, AppError> {
-        self.bus
+        let admitted = self
+            .bus
             .room(room, move |room, _| {
                 room.admit(member)?;
                 Ok(room.last_seq())
             })
-            .await
+            .await;
+        match admitted {
+            Err(error) if error.class == ErrorClass::Unavailable => {
+                self.remembered_last_seq(member, room).await.ok_or(error)
+            }
+            admitted => admitted,
+        }
+    }
+
+    /// Admits one who listens from now on, and has seen the room's messages up to `after`. Asks for the newest state:
+    /// a removal that another node has told of before this one listened is not told again. Gives where to go on: nobody
+    /// has seen what has not been said, so beyond the end is the end.
+    ///
+    /// # Errors
+    /// `room_not_found` or `not_a_member`.
+    pub async fn admit_listener(
+        &self,
+        member: MemberId,
+        room: RoomId,
+        after: Option<u64>,
+    ) -> Result<Option<u64>, AppError> {
+        let admitted = self
+            .bus
+            .newest_room(room, move |room| {
+                room.admit(member)?;
+                Ok(room.last_seq())
+            })
+            .await;
+        match admitted {
+            Err(error) if error.class == ErrorClass::Unavailable => {
+                // Whether so much was said can't be asked. Then it is believed: telling it again would be worse.
+                self.remembered_last_seq(member, room).await.map(|_| after).ok_or(error)
+            }
+            admitted => admitted.map(|last| after.map(|after| after.min(last))),
+        }
+    }
+
+    /// Number of a room's last message by the read models, for one who is in it.
+    async fn remembered_last_seq(&self, member: MemberId, room: RoomId) -> Option<u64> {
+        self.unread.unread_in(member, &[room]).await.ok()?.first().map(|view| view.last_seq)
     }
 }
 

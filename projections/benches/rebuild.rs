@@ -5,7 +5,7 @@
 #[path = "../tests/common/mod.rs"]
 mod common;
 
-use common::{Bench, FixedClock, Running, at, log::MemoryLog, log::record};
+use common::{Backend, Bench, FixedClock, Running, at, log::MemoryLog, log::record};
 use std::{sync::Arc, time::Instant};
 use uuid::Uuid;
 use verbatim_application::{
@@ -169,7 +169,7 @@ fn main() {
     let log = MemoryLog::with(history(events, rooms));
     println!("made {events} events in {rooms} rooms in {:.1} s", started.elapsed().as_secs_f64());
     runtime.block_on(async {
-        let bench = Bench::over(log);
+        let bench = Bench::over(Backend::Sqlite, log);
         let names = ["rooms", "message_history", "members", "unread"];
 
         let stretch = Stretch::begin();

@@ -1,7 +1,11 @@
 //! Writing and reading many rows with few statements.
 
-use crate::dialect::{self, OnConflict, ROWS_PER_STATEMENT, VARIABLES_PER_STATEMENT};
-use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement, Value};
+use crate::{
+    db::STATEMENT_LIMIT,
+    dialect::{self, OnConflict, ROWS_PER_STATEMENT, VARIABLES_PER_STATEMENT},
+    failures,
+};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement, Value};
 use std::fmt::Write;
 
 /// How many ids one `IN (...)` takes.
@@ -17,6 +21,20 @@ fn pad<T: Clone>(chunk: &[T]) -> Vec<T> {
     padded
 }
 
+/// A server that hangs must not keep those waiting who have no time limit of their own. A file answers.
+async fn in_time<T>(
+    db: &impl ConnectionTrait,
+    work: impl Future<Output = Result<T, DbErr>>,
+) -> Result<T, DbErr> {
+    match db.get_database_backend() {
+        DbBackend::MySql => match tokio::time::timeout(STATEMENT_LIMIT, work).await {
+            Ok(done) => done,
+            Err(_) => Err(failures::late(STATEMENT_LIMIT)),
+        },
+        _ => work.await,
+    }
+}
+
 /// Runs one statement; tells how many rows it touched.
 pub(crate) async fn execute<C: ConnectionTrait>(
     db: &C,
@@ -24,11 +42,20 @@ pub(crate) async fn execute<C: ConnectionTrait>(
     values: Vec<Value>,
 ) -> Result<u64, DbErr> {
     let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
-    Ok(db.execute_raw(statement).await?.rows_affected())
+    Ok(in_time(db, db.execute_raw(statement)).await?.rows_affected())
 }
 
 /// Runs one query.
 pub(crate) async fn query<C: ConnectionTrait>(
+    db: &C,
+    sql: impl Into<String>,
+    values: Vec<Value>,
+) -> Result<Vec<QueryResult>, DbErr> {
+    in_time(db, query_slowly(db, sql, values)).await
+}
+
+/// Runs one query that may take longer than others.
+pub(crate) async fn query_slowly<C: ConnectionTrait>(
     db: &C,
     sql: impl Into<String>,
     values: Vec<Value>,
@@ -65,7 +92,7 @@ impl Upsert<'_> {
         Ok(())
     }
 
-    fn sql(&self, backend: sea_orm::DbBackend, rows: usize) -> String {
+    fn sql(&self, backend: DbBackend, rows: usize) -> String {
         let row = format!("({})", vec!["?"; self.columns.len()].join(", "));
         let mut sql = format!("INSERT INTO {} ({}) VALUES {row}", self.table, self.columns.join(", "));
         for _ in 1..rows {

@@ -4,13 +4,33 @@ use crate::{ProjectionError, feed, meta::State, projection::Projection};
 use std::{collections::BTreeMap, sync::Arc};
 use verbatim_application::ports::EventLog;
 
-/// What is wrong with a projection's active version.
+/// Why a projection's active version is not to be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// It was written by a program with another shape of the tables.
-    Schema,
+    /// The database was away so far.
+    Unseen,
+    /// It was written by a program with another shape of the tables, of this number.
+    Schema(i32),
     /// It was folded from another log: an older backup of the log was put beside it, or the file of another service.
     Log,
+}
+
+impl Fault {
+    pub(crate) fn report(self, projection: &str) {
+        match self {
+            Self::Unseen => {}
+            Self::Schema(stored) => tracing::warn!(
+                projection,
+                "the read model has schema version {stored}, which is not the one that this program wants; it is not \
+                 read until it is filled anew"
+            ),
+            Self::Log => tracing::warn!(
+                projection,
+                "the read model was folded from another event log than this one; it is not read until it is filled \
+                 anew"
+            ),
+        }
+    }
 }
 
 /// Compares each active checkpoint with the program and with the log.
@@ -33,21 +53,9 @@ pub(crate) async fn diagnose(
             marks.insert(position, event.first().map(feed::mark).unwrap_or_default());
         }
         if position > 0 && marks.get(&position) != Some(&checkpoint.event) {
-            tracing::warn!(
-                projection = model.name,
-                position,
-                upto = head,
-                "the read model was folded from another event log than this one; it is filled anew"
-            );
             faults.insert(model.name, Fault::Log);
         } else if checkpoint.schema_version != model.schema_version {
-            tracing::warn!(
-                projection = model.name,
-                "the read model has schema version {} and this program {}; it is filled anew",
-                checkpoint.schema_version,
-                model.schema_version,
-            );
-            faults.insert(model.name, Fault::Schema);
+            faults.insert(model.name, Fault::Schema(checkpoint.schema_version));
         }
     }
     Ok(faults)

@@ -1,6 +1,6 @@
 //! Where SQLite and MySQL/MariaDB differ. Everything else that this crate writes runs in both.
 
-use sea_orm::{DbBackend, DbErr, RuntimeErr, sqlx};
+use sea_orm::DbBackend;
 
 /// How many rows one statement takes at most, whatever their width: a longer one gains nothing any more.
 pub(crate) const ROWS_PER_STATEMENT: usize = 512;
@@ -62,17 +62,22 @@ pub(crate) fn pairs_in(backend: DbBackend, columns: (&str, &str), pairs: usize) 
     }
 }
 
-/// Whether another writer has the database now. SQLite's primary code for that is 5; extended codes keep it in the lowest
-/// byte. (MySQL waits by itself.)
-pub(crate) fn is_busy(error: &DbErr) -> bool {
-    let (DbErr::Conn(RuntimeErr::SqlxError(error))
-    | DbErr::Exec(RuntimeErr::SqlxError(error))
-    | DbErr::Query(RuntimeErr::SqlxError(error))) = error
-    else {
-        return false;
-    };
-    let code = |error: &dyn sqlx::error::DatabaseError| error.code()?.parse::<u32>().ok();
-    error.as_database_error().and_then(code).is_some_and(|code| code & 0xff == 5)
+/// The rows after one by its key, with the columns whose values go into the variables, in order. MySQL compares rows of
+/// values one by one instead of starting at the right place, so there it is spelt out.
+pub(crate) fn after_key<'a>(backend: DbBackend, key: &[&'a str]) -> (String, Vec<&'a str>) {
+    if backend != DbBackend::MySql {
+        return (format!("({}) > ({})", key.join(", "), vec!["?"; key.len()].join(", ")), key.to_vec());
+    }
+    let (mut cases, mut values) = (Vec::new(), Vec::new());
+    for (index, column) in key.iter().enumerate() {
+        let same = key.get(..index).unwrap_or_default();
+        let mut case: Vec<String> = same.iter().map(|column| format!("{column} = ?")).collect();
+        case.push(format!("{column} > ?"));
+        cases.push(format!("({})", case.join(" AND ")));
+        values.extend(same);
+        values.push(*column);
+    }
+    (format!("({})", cases.join(" OR ")), values)
 }
 
 #[cfg(test)]
@@ -90,6 +95,14 @@ mod tests {
             on_conflict(DbBackend::MySql, "t", &["a", "b"], &updates),
             "ON DUPLICATE KEY UPDATE last_seq = GREATEST(t.last_seq, VALUES(last_seq)), joined = VALUES(joined)"
         );
+    }
+
+    #[test]
+    fn what_comes_after_a_key() {
+        let (sql, values) = after_key(DbBackend::Sqlite, &["a", "b"]);
+        assert_eq!((sql.as_str(), values), ("(a, b) > (?, ?)", vec!["a", "b"]));
+        let (sql, values) = after_key(DbBackend::MySql, &["a", "b"]);
+        assert_eq!((sql.as_str(), values), ("((a > ?) OR (a = ? AND b > ?))", vec!["a", "a", "b"]));
     }
 
     #[test]

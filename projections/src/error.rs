@@ -36,6 +36,9 @@ pub enum ProjectionError {
     /// The database failed.
     #[error("the read-model database failed")]
     Database(#[from] DbErr),
+    /// Redis failed, or what it holds can't be worked on.
+    #[error("the projection in Redis can't be worked on")]
+    Redis(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The event log failed, or holds what this program can't read.
     #[error("the event log can't be read on")]
     Log(#[source] Box<dyn std::error::Error + Send + Sync>),

@@ -76,7 +76,8 @@ fn decode(after: u64, recorded: &[RecordedEvent], full: bool) -> Result<Batch, F
     Ok(batch)
 }
 
-async fn read(log: Arc<dyn EventLog>, after: u64, limit: usize) -> Result<Batch, FeedError> {
+/// The events after a position, at most `limit`.
+pub(crate) async fn read(log: Arc<dyn EventLog>, after: u64, limit: usize) -> Result<Batch, FeedError> {
     let recorded = log.read(after, limit).await?;
     let full = recorded.len() >= limit;
     if recorded.len() <= DECODE_INLINE_MAX {

@@ -56,6 +56,14 @@ impl Group {
         self.targets.iter().map(|target| target.position).min()
     }
 
+    /// The first stretch of the log that is still to be read: after which event, and up to which, so that it ends where
+    /// one of the targets does. `None` once all are where they are to be.
+    pub(crate) fn behind(&self) -> Option<(u64, u64)> {
+        let behind = || self.targets.iter().filter(|target| target.position < target.until);
+        let after = behind().map(|target| target.position).min()?;
+        Some((after, behind().map(|target| target.until).min()?))
+    }
+
     /// Folds a batch for each target.
     pub(crate) fn fold(&self, batch: &Batch) -> Folded {
         Folded(self.targets.iter().map(|t| t.projection.fold(t.pending(&batch.events))).collect())

@@ -26,6 +26,9 @@ pub trait Observer: Send + Sync + 'static {
     /// These events were applied, each once, which took so long; told after [`Self::applied`].
     fn projected(&self, _events: &[Envelope], _took: Duration) {}
 
+    /// Whether this process runs it now. Only told where several might, by whom nobody else asks.
+    fn leads(&self, _leading: bool) {}
+
     /// The runner could not go on and will try again.
     fn failed(&self, _error: &(dyn std::error::Error + 'static)) {}
 }

@@ -1,8 +1,8 @@
 //! Telling the broadcast what changed, after the commit, in log order, and again if that failed.
 
 use crate::{
+    Projection,
     feed::Feed,
-    group::Group,
     runner::{Backoff, RunError, chain},
     shared::Shared,
 };
@@ -11,24 +11,24 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 use verbatim_application::{
     codec::Envelope,
-    ports::Broadcast,
+    ports::{Broadcast, Stretch},
     push::{Push, trace_back},
 };
 
-/// The longest the broadcast may take.
-const PUBLISH_LIMIT: Duration = Duration::from_secs(5);
+/// The longest the broadcast may take: the projections wait for it.
+const PUBLISH_LIMIT: Duration = Duration::from_millis(500);
 /// Most events whose changes are built anew at once.
 const REPEAT_BATCH: usize = 1_000;
 
-/// What these events changed, as all projections of the group tell it, in log order.
+/// What these events changed, as these projections tell it, in log order.
 pub(crate) async fn pushes(
-    group: &Group,
+    projections: &[Arc<dyn Projection>],
     events: &[Envelope],
     db: &DatabaseTransaction,
 ) -> Result<Vec<Push>, DbErr> {
     let mut all = Vec::new();
-    for target in &group.targets {
-        all.extend(target.projection.pushes(events, db).await?);
+    for projection in projections {
+        all.extend(projection.pushes(events, db).await?);
     }
     // Stable: what one projection tells about one event keeps its order.
     all.sort_by_key(|push| push.position);
@@ -71,14 +71,12 @@ impl Publisher {
 
     /// Hands over the changes up to `position`. A failure is waited out: they are built anew later.
     pub(crate) async fn publish(&mut self, pushes: Vec<Push>, position: u64) {
-        let error = if pushes.is_empty() {
-            None
-        } else {
-            match tokio::time::timeout(PUBLISH_LIMIT, self.broadcast.publish(pushes)).await {
-                Ok(Ok(())) => None,
-                Ok(Err(error)) => Some(chain(&error)),
-                Err(_) => Some(format!("no answer in {PUBLISH_LIMIT:?}")),
-            }
+        // Also if there is nothing to tell: whoever hears of the next stretch sees that it has missed none.
+        let stretch = Stretch { after: self.position, upto: position, pushes };
+        let error = match tokio::time::timeout(PUBLISH_LIMIT, self.broadcast.publish(stretch)).await {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(chain(&error)),
+            Err(_) => Some(format!("no answer in {PUBLISH_LIMIT:?}")),
         };
         match error {
             None => {
@@ -97,12 +95,7 @@ impl Publisher {
 
     /// Builds what is not published yet, up to `applied`, from the log and the read model as it is now, and publishes
     /// it. Stops at the first failure, until it is time to try again.
-    pub(crate) async fn catch_up(
-        &mut self,
-        group: &Group,
-        applied: u64,
-        shared: &Shared,
-    ) -> Result<(), RunError> {
+    pub(crate) async fn catch_up(&mut self, applied: u64, shared: &Shared) -> Result<(), RunError> {
         let mut feed = Feed::new(Arc::clone(&shared.log));
         while self.position < applied && self.retry_at.is_none_or(|at| at <= Instant::now()) {
             let left = usize::try_from(applied - self.position).unwrap_or(REPEAT_BATCH);
@@ -112,7 +105,7 @@ impl Publisher {
                 return batch.broken.map_or(Ok(()), |error| Err(error.into()));
             };
             let db = shared.db.begin_read().await?;
-            let pushes = pushes(group, &batch.events, &db).await?;
+            let pushes = pushes(&shared.projections, &batch.events, &db).await?;
             db.rollback().await?;
             self.publish(pushes, last).await;
             if self.retry_at.is_some() {

@@ -2,11 +2,15 @@
 
 use crate::{
     BatchReport,
+    diagnosis::Fault,
+    failures,
     feed::{Batch, Feed, FeedError},
     group::{Group, Target},
     meta::{self, Guard},
+    patience::Trouble,
     publish::{Publisher, pushes},
     shared::Shared,
+    switch,
 };
 use sea_orm::DbErr;
 use std::{sync::Arc, time::Duration};
@@ -24,13 +28,24 @@ const LIVE_BATCH: usize = 1_000;
 const CATCH_UP_BATCH: usize = READ_BATCH_MAX;
 /// How often the log itself is looked at when no hint comes.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// The first pause after a failure, and the longest.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 /// A runner that starts further behind than this tells nobody about the events up to the head it finds: nobody is
-/// connected who has not read history first.
+/// connected who has not read history first. In a cluster the other nodes' clients are; there only events that come
+/// before the first one ever told are passed over.
 const QUIET_LAG: u64 = 10_000;
 /// The longest a batch may take to be written.
 const WRITE_LIMIT: Duration = Duration::from_secs(30);
+/// How often a batch is tried again at once when another writer was in the way.
+const BUSY_TRIES: u32 = 5;
+/// After so long without anything new it is written down what was told, so that a restart does not repeat it.
+const SAVE_AFTER: Duration = Duration::from_secs(1);
+/// The longest that may take when the service stops.
+const SAVE_LIMIT: Duration = Duration::from_secs(2);
+/// How often it is looked whether live versions that are held while views are switched go on.
+const HELD_POLL: Duration = Duration::from_millis(5);
+/// After so long it is tried whether the process that holds them is gone.
+const HELD_PATIENCE: Duration = Duration::from_secs(1);
+
+pub(crate) use crate::patience::{Backoff, chain};
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RunError {
@@ -42,21 +57,6 @@ pub(crate) enum RunError {
     Database(#[from] DbErr),
     #[error("writing a batch took longer than {WRITE_LIMIT:?}")]
     Slow,
-}
-
-/// Pauses that double.
-pub(crate) struct Backoff(Duration);
-
-impl Backoff {
-    pub(crate) fn new() -> Self {
-        Self(BACKOFF.0)
-    }
-
-    pub(crate) fn next(&mut self) -> Duration {
-        let pause = self.0;
-        self.0 = (self.0 * 2).min(BACKOFF.1);
-        pause
-    }
 }
 
 /// What one look at the log led to.
@@ -75,8 +75,15 @@ pub(crate) struct Runner {
     backoff: Backoff,
     /// Up to here nobody is told; set once, at the start.
     quiet_until: Option<u64>,
-    /// So that an error that stays is logged once.
-    last_error: Option<String>,
+    /// Up to where the database says that changes were told.
+    saved: u64,
+    /// Since when there was nothing new.
+    idle_since: Option<Instant>,
+    /// Since when live versions are held, or it was last tried to end that.
+    held_since: Option<Instant>,
+    /// How often in a row a batch met another writer.
+    busy: u32,
+    trouble: Trouble,
 }
 
 impl Runner {
@@ -87,28 +94,29 @@ impl Runner {
             shared,
             backoff: Backoff::new(),
             quiet_until: None,
-            last_error: None,
+            saved: 0,
+            idle_since: None,
+            held_since: None,
+            busy: 0,
+            trouble: Trouble::none(),
         }
     }
 
-    /// Runs until told to stop; a batch that has begun is finished first. Failures are waited out.
-    pub(crate) async fn run(mut self, shutdown: CancellationToken) {
+    /// Runs until told to stop; a batch that has begun is finished first. Failures are waited out, but with `patience`
+    /// not for longer than that: it comes back then.
+    pub(crate) async fn run(mut self, shutdown: CancellationToken, patience: Option<Duration>) {
         loop {
             let Err(error) = self.session(&shutdown).await else { return };
-            self.report(&error);
+            self.shared.db.writers_failed();
+            self.shared.observer.failed(&error);
+            let lasts = self.trouble.note(&error);
+            if patience.is_some_and(|patience| lasts >= patience) {
+                return;
+            }
             let pause = self.backoff.next();
             if shutdown.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
                 return;
             }
-        }
-    }
-
-    fn report(&mut self, error: &RunError) {
-        self.shared.observer.failed(error);
-        let text = chain(error);
-        if self.last_error.as_ref() != Some(&text) {
-            tracing::error!(error = text, "the projections do not go on; trying again");
-            self.last_error = Some(text);
         }
     }
 
@@ -119,12 +127,21 @@ impl Runner {
         let mut group = self.load().await?;
         let mut behind = false;
         while !shutdown.is_cancelled() {
+            if let Some(since) = self.held_since {
+                self.stand_still(since).await?;
+                group = self.load().await?;
+                continue;
+            }
             hint.borrow_and_update();
             let head = *hint.borrow();
-            match self.step(&mut group, head, &mut behind).await? {
-                Outcome::Applied => {}
-                Outcome::Deposed => group = self.load().await?,
-                Outcome::Idle => {
+            match self.step(&mut group, head, &mut behind).await {
+                Ok(Outcome::Applied) => (self.busy, self.idle_since) = (0, None),
+                Ok(Outcome::Deposed) => group = self.load().await?,
+                Ok(Outcome::Idle) => {
+                    self.trouble.is_over();
+                    if self.idle_since.get_or_insert_with(Instant::now).elapsed() >= SAVE_AFTER {
+                        self.save(&group).await?;
+                    }
                     let patience = self.publisher.retry_at().unwrap_or_else(|| Instant::now() + LOOK_EVERY);
                     tokio::select! {
                         () = shutdown.cancelled() => {}
@@ -134,22 +151,65 @@ impl Runner {
                         () = tokio::time::sleep_until(patience) => {}
                     }
                 }
+                Err(RunError::Database(error)) if self.busy < BUSY_TRIES && failures::is_busy(&error) => {
+                    self.busy += 1;
+                    group = self.load().await?;
+                }
+                Err(error) => return Err(error),
             }
+        }
+        // Should it fail, a little more is told again by the next one.
+        let _ = tokio::time::timeout(SAVE_LIMIT, self.save(&group)).await;
+        Ok(())
+    }
+
+    /// Writes down up to where changes were told; otherwise only the next batch does.
+    async fn save(&mut self, group: &Group) -> Result<(), DbErr> {
+        let published = self.publisher.position();
+        if published > self.saved {
+            let versions: Vec<_> = group.targets.iter().map(|t| (t.name(), t.version)).collect();
+            let db = self.shared.db.begin_write().await?;
+            meta::record_published(&db, &versions, published).await?;
+            self.shared.db.commit(db).await?;
+            self.saved = published;
+        }
+        Ok(())
+    }
+
+    /// Waits while versions are being switched. If the process that does it is gone, its work is undone.
+    async fn stand_still(&mut self, since: Instant) -> Result<(), DbErr> {
+        tokio::time::sleep(HELD_POLL).await;
+        if since.elapsed() < HELD_PATIENCE {
+            return Ok(());
+        }
+        self.held_since = Some(Instant::now());
+        let db = &self.shared.db;
+        if let Some(exclusive) = db.try_exclusive().await? {
+            let undone = switch::undo(db, &exclusive, &self.shared.projections).await?;
+            tracing::warn!(projection = undone.join(","), "undid a switch of versions that was broken off");
+            exclusive.end().await?;
         }
         Ok(())
     }
 
     /// The live versions and where they are, from the database.
     async fn load(&mut self) -> Result<Group, RunError> {
-        let states = meta::load(&self.shared.db.writer).await?;
+        let states = meta::load(&self.shared.db.writer()).await?;
         let mut targets = Vec::new();
         let mut published = u64::MAX;
+        let mut held = false;
         for projection in &self.shared.projections {
             let name = projection.model().name;
             let Some(state) = states.get(name).filter(|_| !self.shared.gate.is_closed(name)) else {
                 continue;
             };
             let checkpoint = state.active()?;
+            let schema = projection.model().schema_version;
+            if checkpoint.schema_version != schema {
+                self.shared.gate.close(name, Fault::Schema(checkpoint.schema_version));
+                continue;
+            }
+            held |= checkpoint.held_since.is_some();
             published = published.min(checkpoint.published);
             targets.push(Target {
                 projection: Arc::clone(projection),
@@ -159,13 +219,16 @@ impl Runner {
             });
         }
         let group = Group { guard: Guard::Live, targets };
+        self.held_since = held.then(|| self.held_since.unwrap_or_else(Instant::now));
         if let Some(position) = group.position() {
             if self.quiet_until.is_none() {
                 let head = self.shared.log.head().await.map_err(FeedError::Log)?;
-                let quiet = head.saturating_sub(published) > QUIET_LAG;
+                let nobody_listens = !self.shared.in_cluster || published == 0;
+                let quiet = nobody_listens && head.saturating_sub(published) > QUIET_LAG;
                 self.quiet_until = Some(if quiet { head } else { 0 });
             }
             self.publisher.start_from(published.min(position));
+            self.saved = published;
             self.shared.applied.send_replace(position);
         }
         Ok(group)
@@ -179,7 +242,7 @@ impl Runner {
         if quiet {
             self.publisher.skip_to(position);
         } else if complete {
-            self.publisher.catch_up(group, position, &self.shared).await?;
+            self.publisher.catch_up(position, &self.shared).await?;
         }
         let limit = if *behind { CATCH_UP_BATCH } else { LIVE_BATCH };
         let batch = self.feed.next(position, limit).await?;
@@ -201,7 +264,7 @@ impl Runner {
         *behind = batch.full;
         self.shared.applied.send_replace(group.position().unwrap_or(last));
         self.backoff = Backoff::new();
-        self.last_error = None;
+        self.trouble.is_over();
         let report = BatchReport {
             events: batch.events.len(),
             pushes: pushes.len(),
@@ -225,11 +288,12 @@ impl Runner {
         let now = self.shared.clock.now();
         let db = self.shared.db.begin_write().await?;
         if !group.write(&db, batch, folded, self.publisher.position(), now).await? {
-            db.rollback().await?;
+            self.shared.db.rollback(db).await?;
             return Ok(None);
         }
-        let pushes = if told { pushes(group, &batch.events, &db).await? } else { Vec::new() };
-        db.commit().await?;
+        let pushes =
+            if told { pushes(&self.shared.projections, &batch.events, &db).await? } else { Vec::new() };
+        self.shared.db.commit(db).await?;
         Ok(Some(pushes))
     }
 
@@ -240,19 +304,7 @@ impl Runner {
         for target in &group.targets {
             meta::record_error(&db, target.name(), target.version, &text).await?;
         }
-        db.commit().await?;
+        self.shared.db.commit(db).await?;
         Err(error.into())
     }
-}
-
-/// An error with its causes, on one line.
-pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

@@ -4,7 +4,7 @@
 mod common;
 
 use common::{
-    Bench, FixedClock, LIMIT, Running, assert_verified, eventually,
+    Backend, Bench, FixedClock, LIMIT, Running, assert_verified, eventually,
     log::MemoryLog,
     tables, talk, told,
     world::{Act, World},
@@ -30,8 +30,8 @@ struct Busy {
 }
 
 impl Busy {
-    async fn new() -> Self {
-        let bench = Bench::new();
+    async fn new(backend: Backend) -> Self {
+        let bench = Bench::new(backend);
         let stop = CancellationToken::new();
         let talking = talk(bench.log.clone(), World::populated(6, 3), stop.clone());
         let running = bench.start().await;
@@ -61,9 +61,8 @@ async fn versions(admin: &Admin) -> Vec<(i32, Option<i32>)> {
     admin.status().await.unwrap().iter().map(|s| (s.active_version, s.previous_version)).collect()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_rebuild_by_another_process_while_people_talk() {
-    let busy = Busy::new().await;
+async fn a_rebuild_by_another_process_while_people_talk(backend: Backend) {
+    let busy = Busy::new(backend).await;
     let admin = other_process(&busy.bench).await;
     let reading = CancellationToken::new();
     let (models, token) = (busy.running.models.clone(), reading.clone());
@@ -91,23 +90,20 @@ async fn a_rebuild_by_another_process_while_people_talk() {
     reading.cancel();
     assert!(readers.await.unwrap() > 0);
     let (bench, ..) = busy.end().await;
-    let old =
-        tables::texts(&bench, "SELECT name FROM sqlite_master WHERE name LIKE '%\\_v2' ESCAPE '\\'").await;
+    let old = tables::names(&bench, "%\\_v2").await;
     assert!(old.is_empty(), "only one version back is kept: {old:?}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_rebuild_of_some_in_this_process_while_people_talk() {
-    let busy = Busy::new().await;
+async fn a_rebuild_of_some_in_this_process_while_people_talk(backend: Backend) {
+    let busy = Busy::new(backend).await;
     let admin = busy.running.models.admin();
     admin.rebuild(&["unread", "message_history"], &mut |_| {}).await.unwrap();
     assert_eq!(versions(&admin).await, [(1, None), (2, Some(1)), (1, None), (2, Some(1))]);
     busy.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn rollback_catches_up_first_and_can_be_undone() {
-    let busy = Busy::new().await;
+async fn rollback_catches_up_first_and_can_be_undone(backend: Backend) {
+    let busy = Busy::new(backend).await;
     let admin = other_process(&busy.bench).await;
     admin.rebuild(&["message_history"], &mut |_| {}).await.unwrap();
     let later = busy.bench.log.len() + 200;
@@ -122,11 +118,7 @@ async fn rollback_catches_up_first_and_can_be_undone() {
 
     admin.drop_old("message_history").await.unwrap();
     assert_eq!(versions(&admin).await[1], (2, None));
-    let tables = tables::texts(
-        &bench,
-        "SELECT name FROM sqlite_master WHERE name LIKE 'message%' AND type = 'table' ORDER BY 1",
-    )
-    .await;
+    let tables = tables::names(&bench, "message%").await;
     assert_eq!(tables, ["message_senders_v2", "messages_v2"]);
     for result in
         [admin.drop_old("message_history").await, admin.rollback("message_history", &mut |_| {}).await]
@@ -135,9 +127,8 @@ async fn rollback_catches_up_first_and_can_be_undone() {
     }
 }
 
-#[tokio::test]
-async fn rollback_refuses_what_another_release_wrote() {
-    let bench = Bench::new();
+async fn rollback_refuses_what_another_release_wrote(backend: Backend) {
+    let bench = Bench::new(backend);
     bench.log.write(World::populated(2, 1).take());
     let running = bench.start().await;
     let admin = running.models.admin();
@@ -151,9 +142,8 @@ async fn rollback_refuses_what_another_release_wrote() {
     assert!(matches!(refused, Err(ProjectionError::OtherSchema(_))), "{refused:?}");
 }
 
-#[tokio::test]
-async fn names_are_checked() {
-    let bench = Bench::new();
+async fn names_are_checked(backend: Backend) {
+    let bench = Bench::new(backend);
     let running = bench.start().await;
     let admin = running.models.admin();
     let unknown = admin.rebuild(&["rooms", "nonsense"], &mut |_| {}).await;
@@ -162,9 +152,8 @@ async fn names_are_checked() {
     assert_eq!(versions(&admin).await, [(1, None); 4]);
 }
 
-#[tokio::test]
-async fn of_two_rebuilds_the_later_one_wins() {
-    let bench = Bench::new();
+async fn of_two_rebuilds_the_later_one_wins(backend: Backend) {
+    let bench = Bench::new(backend);
     bench.log.write(World::populated(3, 2).take());
     let running = bench.start().await;
     bench.settle(&running.models).await;
@@ -185,9 +174,8 @@ async fn of_two_rebuilds_the_later_one_wins() {
     assert_verified(&running.models).await;
 }
 
-#[tokio::test]
-async fn a_rebuild_that_dies_leaves_the_live_versions_and_is_cleared_away() {
-    let bench = Bench::new();
+async fn a_rebuild_that_dies_leaves_the_live_versions_and_is_cleared_away(backend: Backend) {
+    let bench = Bench::new(backend);
     bench.log.write(World::populated(3, 2).take());
     let running = bench.start().await;
     bench.settle(&running.models).await;
@@ -204,14 +192,12 @@ async fn a_rebuild_that_dies_leaves_the_live_versions_and_is_cleared_away() {
     assert_eq!(versions(&admin).await, [(1, None); 4]);
     admin.rebuild(&NAMES, &mut |_| {}).await.unwrap();
     assert_eq!(versions(&admin).await, [(3, Some(1)); 4]);
-    let left =
-        tables::texts(&bench, "SELECT name FROM sqlite_master WHERE name LIKE '%\\_v2' ESCAPE '\\'").await;
+    let left = tables::names(&bench, "%\\_v2").await;
     assert!(left.is_empty(), "{left:?}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn verify_finds_nothing_while_people_talk() {
-    let busy = Busy::new().await;
+async fn verify_finds_nothing_while_people_talk(backend: Backend) {
+    let busy = Busy::new(backend).await;
     let admin = other_process(&busy.bench).await;
     for _ in 0..5 {
         let (mut differences, mut stages) = (Vec::new(), Vec::new());
@@ -224,9 +210,8 @@ async fn verify_finds_nothing_while_people_talk() {
     busy.end().await;
 }
 
-#[tokio::test]
-async fn verify_finds_each_planted_difference() {
-    let bench = Bench::new();
+async fn verify_finds_each_planted_difference(backend: Backend) {
+    let bench = Bench::new(backend);
     let mut world = World::populated(3, 2);
     for n in 0..5_000 {
         world.act(&Act::Send { room: n, member: n });
@@ -284,9 +269,8 @@ async fn verify_finds_each_planted_difference() {
     assert_eq!(verified.differences, 0, "a rebuild mends it");
 }
 
-#[tokio::test]
-async fn verify_refuses_another_log() {
-    let bench = Bench::new();
+async fn verify_refuses_another_log(backend: Backend) {
+    let bench = Bench::new(backend);
     bench.log.write(World::populated(2, 1).take());
     let running = bench.start().await;
     bench.settle(&running.models).await;
@@ -297,4 +281,17 @@ async fn verify_refuses_another_log() {
     assert!(matches!(refused, Err(ProjectionError::OtherLog { head: 2, .. })), "{refused:?}");
     let refused = admin.rebuild(&NAMES, &mut |_| {}).await;
     assert!(matches!(refused, Err(ProjectionError::OtherLog { head: 2, .. })), "{refused:?}");
+}
+
+on_each_database! {
+    a_rebuild_by_another_process_while_people_talk,
+    a_rebuild_of_some_in_this_process_while_people_talk,
+    rollback_catches_up_first_and_can_be_undone,
+    rollback_refuses_what_another_release_wrote,
+    names_are_checked,
+    of_two_rebuilds_the_later_one_wins,
+    a_rebuild_that_dies_leaves_the_live_versions_and_is_cleared_away,
+    verify_finds_nothing_while_people_talk,
+    verify_finds_each_planted_difference,
+    verify_refuses_another_log,
 }

@@ -4,14 +4,14 @@
 mod common;
 
 use common::{
-    Bench, Running,
+    Backend, Bench, Running,
     world::{Act, World},
 };
 use verbatim_application::ports::{Page, ReadError};
 use verbatim_domain::room::{RoomKind, RoomRole};
 
-async fn serve(world: &mut World) -> (Bench, Running) {
-    let bench = Bench::new();
+async fn serve(backend: Backend, world: &mut World) -> (Bench, Running) {
+    let bench = Bench::new(backend);
     bench.log.write(world.take());
     let running = bench.start().await;
     bench.settle(&running.models).await;
@@ -32,8 +32,7 @@ async fn walk<T>(mut page: impl AsyncFnMut(Option<&str>) -> Page<T>, size: usize
     }
 }
 
-#[tokio::test]
-async fn discovery_shows_open_group_rooms_newest_first() {
+async fn discovery_shows_open_group_rooms_newest_first(backend: Backend) {
     let mut world = World::default();
     (0..3).for_each(|_| world.act(&Act::Register));
     for member in 0..7 {
@@ -42,7 +41,7 @@ async fn discovery_shows_open_group_rooms_newest_first() {
     world.act(&Act::Direct { member: 0, other: 1 });
     world.act(&Act::Leave { room: 2, member: 2 });
     let expected: Vec<_> = [6, 5, 4, 3, 1, 0].iter().map(|room| world.room(*room)).collect();
-    let (_bench, running) = serve(&mut world).await;
+    let (_bench, running) = serve(backend, &mut world).await;
     let rooms = running.models.rooms();
     for size in [1, 2, 3, 6, 7] {
         let found = walk(async |cursor| rooms.discover(cursor, size).await.unwrap(), size).await;
@@ -57,14 +56,13 @@ async fn discovery_shows_open_group_rooms_newest_first() {
     );
 }
 
-#[tokio::test]
-async fn members_of_a_room_come_longest_standing_first() {
+async fn members_of_a_room_come_longest_standing_first(backend: Backend) {
     let mut world = World::populated(5, 1);
     world.act(&Act::Leave { room: 0, member: 0 });
     world.act(&Act::Rename { member: 3, name: 1 });
     world.act(&Act::Join { room: 0, member: 0 });
     let expected: Vec<_> = [1, 2, 3, 4, 0].iter().map(|member| world.member(*member)).collect();
-    let (_bench, running) = serve(&mut world).await;
+    let (_bench, running) = serve(backend, &mut world).await;
     let rooms = running.models.rooms();
     for size in [1, 2, 4, 5, 9] {
         let found =
@@ -75,15 +73,14 @@ async fn members_of_a_room_come_longest_standing_first() {
     }
 }
 
-#[tokio::test]
-async fn ones_own_rooms_come_latest_activity_first_with_their_last_message() {
+async fn ones_own_rooms_come_latest_activity_first_with_their_last_message(backend: Backend) {
     let mut world = World::populated(2, 6);
     world.act(&Act::Send { room: 3, member: 0 });
     world.act(&Act::Send { room: 1, member: 1 });
     world.act(&Act::Delete { room: 3, member: 0, seq: 0 });
     world.act(&Act::Leave { room: 5, member: 1 });
     let expected: Vec<_> = [1, 3, 4, 2, 0].iter().map(|room| world.room(*room)).collect();
-    let (_bench, running) = serve(&mut world).await;
+    let (_bench, running) = serve(backend, &mut world).await;
     let rooms = running.models.rooms();
     for size in [1, 2, 5, 8] {
         let found =
@@ -96,12 +93,11 @@ async fn ones_own_rooms_come_latest_activity_first_with_their_last_message() {
     }
 }
 
-#[tokio::test]
-async fn the_directory_is_searched_whatever_the_case() {
+async fn the_directory_is_searched_whatever_the_case(backend: Backend) {
     let mut world = World::default();
     (0..30).for_each(|_| world.act(&Act::Register));
     world.act(&Act::Rename { member: 7, name: 40 });
-    let (bench, running) = serve(&mut world).await;
+    let (bench, running) = serve(backend, &mut world).await;
     let members = running.models.members();
     let names = async |query: &str| -> Vec<String> {
         let found = walk(async |cursor| members.search(query, cursor, 4).await.unwrap(), 4).await;
@@ -131,10 +127,9 @@ async fn the_directory_is_searched_whatever_the_case() {
     assert_eq!(members.member(member_id).await.unwrap().unwrap().display_name, "ÅSE Öberg");
 }
 
-#[tokio::test]
-async fn a_cursor_of_another_list_or_none_at_all_is_refused() {
+async fn a_cursor_of_another_list_or_none_at_all_is_refused(backend: Backend) {
     let mut world = World::populated(3, 3);
-    let (_bench, running) = serve(&mut world).await;
+    let (_bench, running) = serve(backend, &mut world).await;
     let (rooms, members) = (running.models.rooms(), running.models.members());
     let of_rooms = rooms.discover(None, 1).await.unwrap().next.unwrap();
     let of_members = members.search("", None, 1).await.unwrap().next.unwrap();
@@ -147,4 +142,12 @@ async fn a_cursor_of_another_list_or_none_at_all_is_refused() {
         assert!(matches!(rooms.rooms_of(world.member(0), Some(wrong), 1).await, Err(ReadError::BadCursor)));
         assert!(matches!(members.search("", Some(wrong), 1).await, Err(ReadError::BadCursor)));
     }
+}
+
+on_each_database! {
+    discovery_shows_open_group_rooms_newest_first,
+    members_of_a_room_come_longest_standing_first,
+    ones_own_rooms_come_latest_activity_first_with_their_last_message,
+    the_directory_is_searched_whatever_the_case,
+    a_cursor_of_another_list_or_none_at_all_is_refused,
 }

@@ -4,7 +4,7 @@
 mod common;
 
 use common::{
-    Bench, Errors, LIMIT, Running, assert_verified, at, eventually, tables, talk, told,
+    Backend, Bench, Errors, LIMIT, Running, assert_verified, at, eventually, tables, talk, told,
     world::{Act, World},
 };
 use std::{
@@ -14,9 +14,8 @@ use std::{
 use tokio_util::sync::CancellationToken;
 use verbatim_application::push::Change;
 
-#[tokio::test]
-async fn subscribers_are_told_in_log_order_with_the_names_of_now() {
-    let bench = Bench::new();
+async fn subscribers_are_told_in_log_order_with_the_names_of_now(backend: Backend) {
+    let bench = Bench::new(backend);
     let mut world = World::default();
     let acts = [
         Act::Register,
@@ -69,9 +68,8 @@ async fn subscribers_are_told_in_log_order_with_the_names_of_now() {
     assert_eq!((left.member_id, left.by), (one, None));
 }
 
-#[tokio::test]
-async fn a_reader_is_told_what_is_left() {
-    let bench = Bench::new();
+async fn a_reader_is_told_what_is_left(backend: Backend) {
+    let bench = Bench::new(backend);
     let mut world = World::populated(2, 1);
     for _ in 0..5 {
         world.send(world.room(0), world.member(0));
@@ -92,12 +90,11 @@ async fn a_reader_is_told_what_is_left() {
     assert_eq!(running.models.unread().unread(member_id).await.unwrap().rooms, [unread]);
 }
 
-#[tokio::test]
-async fn what_is_pushed_can_be_read_at_once() {
-    let bench = Bench::new();
+async fn what_is_pushed_can_be_read_at_once(backend: Backend) {
+    let bench = Bench::new(backend);
     let mut world = World::populated(1, 1);
     let running = bench.start().await;
-    let mut pushes = verbatim_application::ports::Broadcast::subscribe(&*bench.broadcast);
+    let mut pushes = bench.broadcast.sender.subscribe();
     let (room, member) = (world.room(0), world.member(0));
     let mut seen = 0;
     while seen < 50 {
@@ -114,9 +111,8 @@ async fn what_is_pushed_can_be_read_at_once() {
     }
 }
 
-#[tokio::test]
-async fn a_refused_broadcast_is_repeated_without_a_hole() {
-    let bench = Bench::new();
+async fn a_refused_broadcast_is_repeated_without_a_hole(backend: Backend) {
+    let bench = Bench::new(backend);
     let mut world = World::populated(3, 2);
     bench.log.write(world.take());
     let running = bench.start().await;
@@ -131,9 +127,8 @@ async fn a_refused_broadcast_is_repeated_without_a_hole() {
     assert_eq!(*bench.broadcast.refusals.lock().unwrap(), 0);
 }
 
-#[tokio::test]
-async fn an_event_that_cannot_be_read_stops_the_projections_and_is_never_skipped() {
-    let bench = Bench::new();
+async fn an_event_that_cannot_be_read_stops_the_projections_and_is_never_skipped(backend: Backend) {
+    let bench = Bench::new(backend);
     let mut world = World::populated(2, 1);
     for _ in 0..10 {
         world.send(world.room(0), world.member(0));
@@ -161,9 +156,8 @@ async fn an_event_that_cannot_be_read_stops_the_projections_and_is_never_skipped
     eventually("all pushes", async || bench.broadcast.positions() == told(&bench.log)).await;
 }
 
-#[tokio::test]
-async fn a_log_that_fails_for_a_while_is_waited_for() {
-    let bench = Bench::new();
+async fn a_log_that_fails_for_a_while_is_waited_for(backend: Backend) {
+    let bench = Bench::new(backend);
     let errors = Arc::new(Errors::default());
     let running = Running::new(bench.open_observed(errors.clone()).await);
     bench.log.broken.store(true, Ordering::SeqCst);
@@ -175,9 +169,8 @@ async fn a_log_that_fails_for_a_while_is_waited_for() {
     assert_verified(&running.models).await;
 }
 
-#[tokio::test]
-async fn a_database_that_fails_for_a_while_is_waited_for() {
-    let bench = Bench::new();
+async fn a_database_that_fails_for_a_while_is_waited_for(backend: Backend) {
+    let bench = Bench::new(backend);
     let errors = Arc::new(Errors::default());
     let running = Running::new(bench.open_observed(errors.clone()).await);
     let mut world = World::populated(2, 2);
@@ -194,9 +187,8 @@ async fn a_database_that_fails_for_a_while_is_waited_for() {
     assert_verified(&running.models).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_runner_killed_anywhere_goes_on_as_if_nothing_had_been() {
-    let bench = Bench::new();
+async fn a_runner_killed_anywhere_goes_on_as_if_nothing_had_been(backend: Backend) {
+    let bench = Bench::new(backend);
     let stop = CancellationToken::new();
     let talking = talk(bench.log.clone(), World::populated(6, 3), stop.clone());
     for round in 1..=25_u64 {
@@ -224,9 +216,8 @@ async fn a_runner_killed_anywhere_goes_on_as_if_nothing_had_been() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_runners_on_one_database_apply_each_event_once() {
-    let bench = Bench::new();
+async fn two_runners_on_one_database_apply_each_event_once(backend: Backend) {
+    let bench = Bench::new(backend);
     let stop = CancellationToken::new();
     let talking = talk(bench.log.clone(), World::populated(6, 3), stop.clone());
     let (one, other) = (bench.start().await, bench.start().await);
@@ -239,9 +230,8 @@ async fn two_runners_on_one_database_apply_each_event_once() {
     assert_verified(&one.models).await;
 }
 
-#[tokio::test]
-async fn one_far_behind_at_its_start_tells_nobody_about_the_past() {
-    let bench = Bench::new();
+async fn one_far_behind_at_its_start_tells_nobody_about_the_past(backend: Backend) {
+    let bench = Bench::new(backend);
     let mut world = World::populated(2, 1);
     for n in 0..12_000 {
         world.send(world.room(0), world.member(n));
@@ -254,10 +244,23 @@ async fn one_far_behind_at_its_start_tells_nobody_about_the_past() {
     eventually("the new message", async || bench.broadcast.positions() == [bench.log.len()]).await;
 }
 
-#[tokio::test]
-async fn waiting_for_a_position_ends_in_time() {
-    let bench = Bench::new();
+async fn waiting_for_a_position_ends_in_time(backend: Backend) {
+    let bench = Bench::new(backend);
     let running = bench.start().await;
     assert!(running.models.positions().wait_for(0, Duration::ZERO).await);
     assert!(!running.models.positions().wait_for(1, Duration::from_millis(20)).await);
+}
+
+on_each_database! {
+    subscribers_are_told_in_log_order_with_the_names_of_now,
+    a_reader_is_told_what_is_left,
+    what_is_pushed_can_be_read_at_once,
+    a_refused_broadcast_is_repeated_without_a_hole,
+    an_event_that_cannot_be_read_stops_the_projections_and_is_never_skipped,
+    a_log_that_fails_for_a_while_is_waited_for,
+    a_database_that_fails_for_a_while_is_waited_for,
+    a_runner_killed_anywhere_goes_on_as_if_nothing_had_been,
+    two_runners_on_one_database_apply_each_event_once,
+    one_far_behind_at_its_start_tells_nobody_about_the_past,
+    waiting_for_a_position_ends_in_time,
 }

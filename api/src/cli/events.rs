@@ -129,11 +129,11 @@ async fn print_after(
 
 pub(super) async fn run(config: &Config, command: Command) -> Result<ExitCode, Failure> {
     if matches!(command, Command::Verify) {
-        let report = wiring::check_log(config)?;
+        let report = wiring::check_log(config).await?;
         super::print(&format!("{} events, sound up to position {}", report.events, report.head));
         return Ok(ExitCode::SUCCESS);
     }
-    let log = wiring::open_log(config)?;
+    let log = wiring::open_log(config).await?;
     match command {
         Command::Export(export) => {
             let Format::Ndjson = export.format;

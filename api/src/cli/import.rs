@@ -1,7 +1,7 @@
 //! `verbatim import`: conversations from a file, as commands.
 
 use crate::{
-    config::Config,
+    config::{Config, Stores},
     wiring::{Failure, FolderLock, Node},
 };
 use clap::Args;
@@ -107,10 +107,21 @@ pub(super) async fn run(config: &Config, arguments: &Arguments) -> Result<ExitCo
     Ok(if refused == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// Held while nobody else projects.
+enum Alone {
+    /// Nobody else may: the data folder is ours.
+    Folder { _lock: FolderLock },
+    /// The nodes of a cluster choose among themselves who does, this process among them.
+    Cluster,
+}
+
 /// The data folder, unless a service or another import has it.
-fn folder_if_free(config: &Config) -> Result<Option<FolderLock>, Failure> {
+fn folder_if_free(config: &Config) -> Result<Option<Alone>, Failure> {
+    if let Stores::Cluster { .. } = config.stores {
+        return Ok(Some(Alone::Cluster));
+    }
     match FolderLock::take(&config.data) {
-        Ok(lock) => Ok(Some(lock)),
+        Ok(lock) => Ok(Some(Alone::Folder { _lock: lock })),
         Err(Failure::InUse(_)) => Ok(None),
         Err(failure) => Err(failure),
     }

@@ -105,8 +105,8 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         match cli.command {
             None | Some(Command::Serve) => serve::serve(config).await,
             Some(Command::Migrate) => {
-                wiring::migrate(&config).await?;
-                print(&format!("the schemas in {} are up to date", config.data.display()));
+                let place = wiring::migrate(&config).await?;
+                print(&format!("the schemas in {place} are up to date"));
                 Ok(ExitCode::SUCCESS)
             }
             Some(Command::Projections(command)) => projections::run(&config, command).await,

@@ -2,12 +2,13 @@
 
 use crate::{
     config::Config,
+    verbs::Verbs,
     wiring::{self, Failure},
 };
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::process::ExitCode;
-use verbatim_projections::{Admin, Difference, Progress, Stage};
+use verbatim_projections::{Difference, Progress, Stage};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -49,8 +50,8 @@ pub(super) struct Selection {
 }
 
 impl Selection {
-    fn names(self, admin: &Admin) -> Vec<String> {
-        if self.all { admin.names().into_iter().map(str::to_owned).collect() } else { self.names }
+    fn names(self, verbs: &Verbs) -> Vec<String> {
+        if self.all { verbs.names().into_iter().map(str::to_owned).collect() } else { self.names }
     }
 }
 
@@ -72,16 +73,16 @@ fn show(bar: &ProgressBar, progress: Progress) {
 }
 
 pub(super) async fn run(config: &Config, command: Command) -> Result<ExitCode, Failure> {
-    let log = wiring::open_log(config)?;
-    let admin = wiring::open_admin(config, log).await?;
+    let log = wiring::open_log(config).await?;
+    let verbs = wiring::open_verbs(config, log).await?;
     match command {
-        Command::List(output) | Command::Status(output) => status(&admin, output.json).await?,
+        Command::List(output) | Command::Status(output) => status(&verbs, output.json).await?,
         Command::Rebuild(selection) => {
-            let names = selection.names(&admin);
+            let names = selection.names(&verbs);
             let bar = bar("events");
             let started = std::time::Instant::now();
             let mut read = 0;
-            admin
+            verbs
                 .rebuild(&names, &mut |progress| {
                     read = progress.done;
                     show(&bar, progress);
@@ -96,11 +97,11 @@ pub(super) async fn run(config: &Config, command: Command) -> Result<ExitCode, F
             ));
         }
         Command::Verify(selection) => {
-            let names = selection.names(&admin);
+            let names = selection.names(&verbs);
             let bar = bar("");
             let mut on_difference = |difference: Difference| super::print(&difference.to_string());
             let verified =
-                admin.verify(&names, &mut |progress| show(&bar, progress), &mut on_difference).await?;
+                verbs.verify(&names, &mut |progress| show(&bar, progress), &mut on_difference).await?;
             bar.finish_and_clear();
             super::print(&format!(
                 "{}: {} rows compared as of position {}, {} differ",
@@ -112,19 +113,19 @@ pub(super) async fn run(config: &Config, command: Command) -> Result<ExitCode, F
             return Ok(if verified.differences == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         Command::Rollback { name } => {
-            admin.rollback(&name, &mut |_| {}).await?;
-            status(&admin, false).await?;
+            verbs.rollback(&name, &mut |_| {}).await?;
+            status(&verbs, false).await?;
         }
         Command::DropOld { name } => {
-            admin.drop_old(&name).await?;
-            status(&admin, false).await?;
+            verbs.drop_old(&name).await?;
+            status(&verbs, false).await?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn status(admin: &Admin, json: bool) -> Result<(), Failure> {
-    let all = admin.status().await?;
+async fn status(verbs: &Verbs, json: bool) -> Result<(), Failure> {
+    let all = verbs.status().await?;
     if json {
         let rows: Vec<_> = all
             .iter()

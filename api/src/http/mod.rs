@@ -31,7 +31,7 @@ pub use document::openapi_document;
 pub use events::EventStreams;
 pub(crate) use middleware::causes;
 pub use middleware::{HttpObserver, RequestId};
-pub use pages::{Metrics, Readiness};
+pub use pages::{Metrics, Readiness, ReadinessState};
 pub use resource::{CONCURRENT_MAX, LONG_TIME_LIMIT, Resource, TIME_LIMIT};
 
 #[cfg(test)]

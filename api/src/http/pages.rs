@@ -65,8 +65,19 @@ const FRESH: &str = "no-cache";
 /// Whether what this service depends on is there.
 #[async_trait]
 pub trait Readiness: Send + Sync + 'static {
-    /// Each dependency by name; `Err` is a sentence for operators, without secrets. It may take 5 s.
-    async fn check(&self) -> Vec<(&'static str, Result<(), String>)>;
+    /// Each dependency by name. It may take 5 s.
+    async fn check(&self) -> Vec<(&'static str, ReadinessState)>;
+}
+
+/// How a dependency is. The sentences are for operators, and hold no secrets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReadinessState {
+    /// It is there.
+    Ready,
+    /// It is not, and all works without it, not as well.
+    Degraded(String),
+    /// It is not, and something does not work.
+    Away(String),
 }
 
 /// Writes the metrics in the Prometheus text format.
@@ -115,20 +126,34 @@ fn asset(
 }
 
 async fn ready(readiness: &dyn Readiness) -> Result<Response> {
-    let failed: Vec<Wrong> = match tokio::time::timeout(READY_LIMIT, readiness.check()).await {
-        Ok(all) => all
-            .into_iter()
-            .filter_map(|(name, state)| state.err().map(|detail| Wrong::new(name, detail)))
-            .collect(),
-        Err(_) => vec![Wrong::new("all", "did not say in time whether it is ready")],
+    let Ok(all) = tokio::time::timeout(READY_LIMIT, readiness.check()).await else {
+        return Err(not_ready(vec![Wrong::new("all", "did not say in time whether it is ready")]));
     };
-    if failed.is_empty() {
-        return Ok(poem::web::Json(json!({ "status": "ready" })).into_response());
+    let mut away = Vec::new();
+    let mut degraded = serde_json::Map::new();
+    for (name, state) in all {
+        match state {
+            ReadinessState::Ready => {}
+            ReadinessState::Degraded(why) => drop(degraded.insert(name.to_owned(), why.into())),
+            ReadinessState::Away(why) => away.push(Wrong::new(name, why)),
+        }
     }
+    if !away.is_empty() {
+        return Err(not_ready(away));
+    }
+    let answer = if degraded.is_empty() {
+        json!({ "status": "ready" })
+    } else {
+        json!({ "status": "ready", "degraded": degraded })
+    };
+    Ok(poem::web::Json(answer).into_response())
+}
+
+fn not_ready(errors: Vec<Wrong>) -> poem::Error {
     let detail = "not everything this needs is there; `errors` names what is not";
     let mut problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", detail);
-    problem.errors = failed;
-    Err(problem.into())
+    problem.errors = errors;
+    problem.into()
 }
 
 /// All paths outside of the API.

@@ -72,9 +72,7 @@ impl Hub {
             {
                 let mut state = self.state();
                 let Some(online) = state.online.get_mut(&member) else { continue };
-                for room in online.reload(load) {
-                    state.unwatch(room, member);
-                }
+                online.reload(load, Vec::new());
                 state.loading.insert(member);
             }
             if let Err(error) = self.load_counts(member, load).await {

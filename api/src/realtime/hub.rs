@@ -1,8 +1,8 @@
-//! The hub of this node: who listens to what, and the dispatcher that hands projected changes on.
+//! The hub of this node: who listens to what.
 
 use super::{
-    body::{Body, Encoding},
-    online::{Counts, Online, PENDING_MAX, Watch},
+    body::Encoding,
+    online::{Counts, Online},
     outbox::Outbox,
     topic::{Subscriber, Topic},
 };
@@ -13,14 +13,12 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
-use tokio::sync::broadcast::error::RecvError;
-use tokio_util::sync::CancellationToken;
 use verbatim_application::{
     AppError,
-    ports::{HistoryReader, PushStream, Range, UnreadReader},
-    push::{Change, Push},
+    ports::{Broadcast, HistoryReader, Interest, Listening, Range, UnreadReader},
+    push::Push,
 };
 use verbatim_domain::{MemberId, RoomId};
 
@@ -46,27 +44,33 @@ impl HubObserver for UnobservedHub {
     fn listening(&self, _: usize, _: usize) {}
 }
 
+/// The online members who are in a room.
+pub(super) struct Watched {
+    pub(super) members: HashSet<MemberId>,
+    pub(super) listening: Arc<dyn Listening>,
+}
+
 #[derive(Default)]
 pub(super) struct State {
     pub(super) rooms: HashMap<RoomId, Topic>,
     pub(super) online: HashMap<MemberId, Online>,
-    /// Which online members are in a room.
-    watchers: HashMap<RoomId, HashSet<MemberId>>,
+    pub(super) watched: HashMap<RoomId, Watched>,
     pub(super) loading: HashSet<MemberId>,
     /// Everything up to this log position was handed on.
-    position: u64,
+    pub(super) position: u64,
 }
 
 /// Takes projected changes and hands them to the sessions of this node.
 pub struct Hub {
     state: Mutex<State>,
     next_id: AtomicU64,
+    pub(super) broadcast: Arc<dyn Broadcast>,
     pub(super) history: Arc<dyn HistoryReader>,
     pub(super) unread: Arc<dyn UnreadReader>,
     pub(super) observer: Arc<dyn HubObserver>,
 }
 
-enum Target {
+pub(super) enum Target {
     Room(RoomId),
     Member(MemberId),
 }
@@ -74,7 +78,7 @@ enum Target {
 /// A subscription; dropping it ends it.
 pub struct Subscription {
     hub: Weak<Hub>,
-    id: u64,
+    pub(super) id: u64,
     target: Target,
 }
 
@@ -86,15 +90,28 @@ impl Drop for Subscription {
     }
 }
 
+/// Waits until nothing of it is missed any more; gives the log position from which on that is so.
+pub(super) async fn begun(listening: &dyn Listening) -> Result<u64, AppError> {
+    match listening.after() {
+        Some(after) => Ok(after),
+        None => {
+            let begun = listening.begun().await;
+            begun.map_err(|error| AppError::unavailable("changes can't be followed now", error))
+        }
+    }
+}
+
 impl Hub {
     /// A hub without subscribers.
     #[must_use]
     pub fn new(
+        broadcast: Arc<dyn Broadcast>,
         history: Arc<dyn HistoryReader>,
         unread: Arc<dyn UnreadReader>,
         observer: Arc<dyn HubObserver>,
     ) -> Arc<Self> {
-        Arc::new(Self { state: Mutex::default(), next_id: AtomicU64::new(1), history, unread, observer })
+        let (state, next_id) = (Mutex::default(), AtomicU64::new(1));
+        Arc::new(Self { state, next_id, broadcast, history, unread, observer })
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
@@ -106,7 +123,7 @@ impl Hub {
         self.next_id.fetch_add(1, Ordering::Relaxed)
     }
 
-    fn subscription(self: &Arc<Self>, target: Target) -> Subscription {
+    pub(super) fn subscription(self: &Arc<Self>, target: Target) -> Subscription {
         Subscription { hub: Arc::downgrade(self), id: self.next_id(), target }
     }
 
@@ -115,7 +132,7 @@ impl Hub {
     /// older from history.
     ///
     /// # Errors
-    /// The read model can't be read: without it, holes could not be filled.
+    /// The changes can't be followed, or the read model not be read: without it, holes could not be filled.
     pub async fn subscribe_room(
         self: &Arc<Self>,
         room: RoomId,
@@ -126,14 +143,17 @@ impl Hub {
     ) -> Result<Subscription, AppError> {
         let subscription = self.subscription(Target::Room(room));
         let subscriber = Subscriber { id: subscription.id, member, slot, outbox };
-        let known = {
+        let (listening, known) = {
             let mut state = self.state();
             let topic = state.rooms.entry(room).or_default();
+            let listen = || self.broadcast.listen(Interest::Room(room));
+            let listening = topic.listening.get_or_insert_with(listen).clone();
             topic.add(&encoding, subscriber);
             let known = topic.last_seq.or(topic.baseline).is_some();
             self.observer.listening(state.rooms.len(), state.online.len());
-            known
+            (listening, known)
         };
+        begun(&*listening).await?;
         if !known {
             let newest = self.history.messages(room, Range::Newest, 1).await?;
             if let Some(topic) = self.state().rooms.get_mut(&room) {
@@ -141,71 +161,6 @@ impl Hub {
             }
         }
         Ok(subscription)
-    }
-
-    /// Listens to a member's own unread counts: all present ones first, then every change.
-    ///
-    /// # Errors
-    /// The counts can't be read.
-    pub async fn subscribe_member(
-        self: &Arc<Self>,
-        member: MemberId,
-        encoding: Encoding,
-        slot: u32,
-        outbox: Outbox,
-    ) -> Result<Subscription, AppError> {
-        let subscription = self.subscription(Target::Member(member));
-        let subscriber = Subscriber { id: subscription.id, member, slot, outbox };
-        let load = {
-            let mut state = self.state();
-            let load = (!state.online.contains_key(&member)).then(|| self.next_id());
-            let online =
-                state.online.entry(member).or_insert_with(|| Online::new(member, load.unwrap_or_default()));
-            online.greet(&encoding, &subscriber);
-            online.listeners.add(&encoding, subscriber);
-            if load.is_some() {
-                state.loading.insert(member);
-            }
-            self.observer.listening(state.rooms.len(), state.online.len());
-            load
-        };
-        if let Some(load) = load {
-            // A task of its own: others wait for these counts too, also if this caller goes away.
-            let hub = self.clone();
-            tokio::spawn(async move { hub.load_counts(member, load).await })
-                .await
-                .map_err(AppError::internal)??;
-        }
-        Ok(subscription)
-    }
-
-    pub(super) async fn load_counts(&self, member: MemberId, load: u64) -> Result<(), AppError> {
-        let read = self.unread.unread(member).await;
-        let mut state = self.state();
-        let awaited = state.online.get(&member).is_some_and(|online| online.load == load);
-        let snapshot = match read {
-            Ok(snapshot) => snapshot,
-            Err(error) => {
-                // Others may be waiting for the same counts: they can't be served either, and come back.
-                if awaited {
-                    state.cut_off(member);
-                }
-                return Err(error.into());
-            }
-        };
-        if !awaited {
-            return Ok(());
-        }
-        state.loading.remove(&member);
-        let Some(online) = state.online.get_mut(&member) else { return Ok(()) };
-        let rooms = online.loaded(snapshot);
-        let told = online.tell_all();
-        for room in rooms {
-            state.watchers.entry(room).or_default().insert(member);
-        }
-        drop(state);
-        self.observer.delivered(told);
-        Ok(())
     }
 
     fn unsubscribe(&self, id: u64, target: &Target) {
@@ -230,135 +185,50 @@ impl Hub {
         }
         self.observer.listening(state.rooms.len(), state.online.len());
     }
-
-    /// Hands changes of `stream` on until it ends or `stop` is called.
-    pub async fn dispatch_from(self: Arc<Self>, mut stream: PushStream, stop: CancellationToken) {
-        loop {
-            let received = tokio::select! {
-                () = stop.cancelled() => return,
-                received = stream.recv() => received,
-            };
-            match received {
-                Ok(batch) => self.hand_on(&batch).await,
-                Err(RecvError::Closed) => return,
-                Err(RecvError::Lagged(missed)) => {
-                    tracing::warn!(missed, "the hub fell behind the broadcast; filling from the read model");
-                    self.catch_up().await;
-                }
-            }
-        }
-    }
-
-    async fn hand_on(&self, batch: &Arc<Vec<Push>>) {
-        let (mut delivered, began) = (0, Instant::now());
-        {
-            let mut state = self.state();
-            let loading: Vec<MemberId> = state.loading.iter().copied().collect();
-            for member in loading {
-                let Some(Online { counts: Counts::Loading(pending), .. }) = state.online.get_mut(&member)
-                else {
-                    continue;
-                };
-                if pending.len() < PENDING_MAX {
-                    pending.push(batch.clone());
-                } else {
-                    tracing::error!(member_id = %member, "unread counts take too long to read; their listeners are cut off");
-                    state.cut_off(member);
-                }
-            }
-        }
-        let seen = self.state().position;
-        for push in batch.iter() {
-            // Repeated after a crash of the runner. Ephemeral changes have no position, and are never repeated.
-            if push.position != 0 && push.position <= seen {
-                continue;
-            }
-            if let Some((from, to)) = self.hole_before(push) {
-                self.fill(push.room_id, from, Some(to)).await;
-            }
-            delivered += self.state().hand_on(push);
-        }
-        self.observer.delivered(delivered);
-        self.observer.pushed(batch, delivered, began.elapsed());
-    }
 }
 
 impl State {
-    fn forget(&mut self, member: MemberId) {
+    pub(super) fn forget(&mut self, member: MemberId) {
         self.loading.remove(&member);
-        if let Some(Online { counts: Counts::Known(rooms), .. }) = self.online.remove(&member) {
-            for room in rooms.keys() {
-                self.unwatch(*room, member);
-            }
+        let Some(online) = self.online.remove(&member) else { return };
+        let rooms: Vec<RoomId> = match online.counts {
+            Counts::Known(rooms) => rooms.into_keys().collect(),
+            Counts::Loading(loading) => loading.watching.into_iter().collect(),
+        };
+        for room in rooms {
+            self.unwatch(room, member);
         }
     }
 
     /// Closes the sessions that listen to a member's counts: the counts are not known.
-    fn cut_off(&mut self, member: MemberId) {
+    pub(super) fn cut_off(&mut self, member: MemberId) {
         if let Some(online) = self.online.get(&member) {
             online.listeners.cut_off();
         }
         self.forget(member);
     }
 
+    /// Follows a room for the counts of an online member.
+    pub(super) fn watch(
+        &mut self,
+        room: RoomId,
+        member: MemberId,
+        broadcast: &dyn Broadcast,
+    ) -> &Arc<dyn Listening> {
+        let watched = self.watched.entry(room).or_insert_with(|| Watched {
+            members: HashSet::new(),
+            listening: broadcast.listen(Interest::Room(room)),
+        });
+        watched.members.insert(member);
+        &watched.listening
+    }
+
     pub(super) fn unwatch(&mut self, room: RoomId, member: MemberId) {
-        if let Some(watchers) = self.watchers.get_mut(&room) {
-            watchers.remove(&member);
-            if watchers.is_empty() {
-                self.watchers.remove(&room);
+        if let Some(watched) = self.watched.get_mut(&room) {
+            watched.members.remove(&member);
+            if watched.members.is_empty() {
+                self.watched.remove(&room);
             }
         }
-    }
-
-    fn hand_on(&mut self, push: &Push) -> usize {
-        self.position = self.position.max(push.position);
-        self.tell_room(push) + self.tell_members(push)
-    }
-
-    fn tell_room(&mut self, push: &Push) -> usize {
-        let Some(topic) = self.rooms.get_mut(&push.room_id) else { return 0 };
-        if let Change::Sent(message) = &push.change {
-            if topic.last_seq.is_some_and(|last| message.seq <= last) {
-                return 0;
-            }
-            topic.last_seq = Some(message.seq);
-        }
-        let Some(body) = Body::of(push) else { return 0 };
-        let ends_for = match &push.change {
-            Change::Left(membership) => Some(membership.member_id),
-            _ => None,
-        };
-        let delivered = topic.deliver(&body, ends_for);
-        if topic.is_empty() {
-            self.rooms.remove(&push.room_id);
-        }
-        delivered
-    }
-
-    fn tell_members(&mut self, push: &Push) -> usize {
-        let mut told = 0;
-        let mut changes = Vec::new();
-        let joiner = match &push.change {
-            Change::Joined(membership) => Some(membership.member_id),
-            Change::Typing { .. } => return 0,
-            _ => None,
-        };
-        let watching = self.watchers.get(&push.room_id);
-        for member in watching.into_iter().flatten().copied().chain(joiner) {
-            // Both in the set and joining can't be: a join has no effect on one who is in.
-            let Some(online) = self.online.get_mut(&member) else { continue };
-            let (count, watch) = online.apply(push);
-            told += count;
-            changes.extend(watch.map(|watch| (member, watch)));
-        }
-        for (member, watch) in changes {
-            match watch {
-                Watch::Begin(room) => {
-                    self.watchers.entry(room).or_default().insert(member);
-                }
-                Watch::End(room) => self.unwatch(room, member),
-            }
-        }
-        told
     }
 }

@@ -2,6 +2,8 @@
 
 mod body;
 mod catch_up;
+mod counts;
+mod dispatch;
 mod hub;
 mod online;
 mod outbox;

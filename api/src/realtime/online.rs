@@ -4,9 +4,12 @@ use super::{
     body::{Body, Encoding},
     topic::{Subscriber, Topic},
 };
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 use verbatim_application::{
-    ports::UnreadSnapshot,
+    ports::{Listening, UnreadSnapshot},
     push::{Change, Membership, Push},
     views::UnreadView,
 };
@@ -24,16 +27,28 @@ pub(super) struct Online {
     /// The counts include everything up to this log position.
     seen: u64,
     pub(super) listeners: Topic,
+    pub(super) listening: Arc<dyn Listening>,
     pub(super) counts: Counts,
 }
 
 /// What is known of a member's counts.
 #[derive(Debug)]
 pub(super) enum Counts {
-    /// They are being read; changes that come meanwhile wait.
-    Loading(Vec<Arc<Vec<Push>>>),
+    /// They are being read.
+    Loading(Loading),
     /// Up to date.
     Known(HashMap<RoomId, UnreadView>),
+}
+
+/// Counts that are being read.
+#[derive(Debug, Default)]
+pub(super) struct Loading {
+    /// Changes that have come meanwhile.
+    pub(super) pending: Vec<Arc<Vec<Push>>>,
+    /// The rooms that are followed for them already.
+    pub(super) watching: HashSet<RoomId>,
+    /// What every listener was told before; `None` if there is one who was told nothing.
+    told: Option<HashMap<RoomId, UnreadView>>,
 }
 
 /// What a change did to a member's set of rooms.
@@ -44,24 +59,27 @@ pub(super) enum Watch {
 }
 
 impl Online {
-    pub(super) fn new(member: MemberId, load: u64) -> Self {
-        let counts = Counts::Loading(Vec::new());
-        Self { member, load, seen: 0, listeners: Topic::default(), counts }
+    pub(super) fn new(member: MemberId, load: u64, listening: Arc<dyn Listening>) -> Self {
+        let counts = Counts::Loading(Loading::default());
+        Self { member, load, seen: 0, listeners: Topic::default(), listening, counts }
     }
 
-    /// Forgets the counts until they are read anew; gives the rooms they were of.
-    pub(super) fn reload(&mut self, load: u64) -> Vec<RoomId> {
+    /// Forgets the counts until they are read anew; `pending` are changes that may not be in them then.
+    pub(super) fn reload(&mut self, load: u64, pending: Vec<Arc<Vec<Push>>>) {
         self.load = load;
-        match std::mem::replace(&mut self.counts, Counts::Loading(Vec::new())) {
-            Counts::Known(rooms) => rooms.into_keys().collect(),
-            Counts::Loading(_) => Vec::new(),
-        }
+        let before = std::mem::replace(&mut self.counts, Counts::Loading(Loading::default()));
+        let (watching, told) = match before {
+            Counts::Known(rooms) => (rooms.keys().copied().collect(), Some(rooms)),
+            Counts::Loading(loading) => (loading.watching, loading.told),
+        };
+        self.counts = Counts::Loading(Loading { pending, watching, told });
     }
 
-    /// Takes the counts that were read, and what has happened since. Says which rooms it is in then.
-    pub(super) fn loaded(&mut self, snapshot: UnreadSnapshot) -> Vec<RoomId> {
-        let Counts::Loading(pending) = &mut self.counts else { return Vec::new() };
-        let pending = std::mem::take(pending);
+    /// Takes the counts that were read, and what has happened since, and tells the listeners what is news to them. Says
+    /// how many items that were.
+    pub(super) fn loaded(&mut self, snapshot: UnreadSnapshot) -> usize {
+        let Counts::Loading(loading) = &mut self.counts else { return 0 };
+        let Loading { pending, told, .. } = std::mem::take(loading);
         self.counts = Counts::Known(snapshot.rooms.into_iter().map(|view| (view.room_id, view)).collect());
         for push in pending.iter().flat_map(|batch| batch.iter()) {
             if push.position > snapshot.position {
@@ -71,20 +89,27 @@ impl Online {
         // The dispatcher may be in the middle of the last of these batches: what is left of it is in the counts now.
         let last = pending.last().and_then(|batch| batch.last()).map_or(0, |push| push.position);
         self.seen = snapshot.position.max(last);
-        let Counts::Known(rooms) = &self.counts else { return Vec::new() };
-        rooms.keys().copied().collect()
-    }
-
-    /// Tells every listener all counts.
-    pub(super) fn tell_all(&mut self) -> usize {
         let Counts::Known(rooms) = &self.counts else { return 0 };
-        let bodies: Vec<Body> = rooms.values().filter_map(Body::unread).collect();
+        let news =
+            |view: &&UnreadView| told.as_ref().is_none_or(|told| told.get(&view.room_id) != Some(*view));
+        let bodies: Vec<Body> = rooms.values().filter(news).filter_map(Body::unread).collect();
         bodies.iter().map(|body| self.listeners.deliver(body, None)).sum()
     }
 
-    /// Tells one new listener all counts, if they are known.
-    pub(super) fn greet(&self, encoding: &Encoding, subscriber: &Subscriber) {
-        let Counts::Known(rooms) = &self.counts else { return };
+    /// Whether the member is in this room, as far as is known.
+    pub(super) fn knows(&self, room: RoomId) -> bool {
+        matches!(&self.counts, Counts::Known(rooms) if rooms.contains_key(&room))
+    }
+
+    /// Tells one new listener all counts, once they are known.
+    pub(super) fn greet(&mut self, encoding: &Encoding, subscriber: &Subscriber) {
+        let rooms = match &mut self.counts {
+            Counts::Known(rooms) => rooms,
+            Counts::Loading(loading) => {
+                loading.told = None;
+                return;
+            }
+        };
         let mut one = Topic::default();
         one.add(encoding, subscriber.clone());
         for body in rooms.values().filter_map(Body::unread) {
@@ -102,10 +127,16 @@ impl Online {
         match &push.change {
             Change::Joined(m) if m.member_id == self.member => {
                 watch = Some(Watch::Begin(push.room_id));
+                if let Counts::Loading(loading) = &mut self.counts {
+                    loading.watching.insert(push.room_id);
+                }
                 told += self.tell_membership("room_joined", push, m);
             }
             Change::Left(m) if m.member_id == self.member => {
                 watch = Some(Watch::End(push.room_id));
+                if let Counts::Loading(loading) = &mut self.counts {
+                    loading.watching.remove(&push.room_id);
+                }
                 told += self.tell_membership("room_left", push, m);
             }
             _ => {}

@@ -207,10 +207,9 @@ impl Realtime {
         let (outbox, inbox) = outbox();
         let subscription = self.hub.subscribe_room(room, caller.member_id, Encoding::Sse, 0, outbox).await?;
         // Checked after the hub knows of it: a removal in between can't be missed.
-        let last = self.app.admit(caller.member_id, room).await?;
+        let after = self.app.admit_listener(caller.member_id, room, after).await?;
+        let resume = after.map(|after| (room, after));
         let greeting = format!("retry: {RETRY_MS}\n: connected\n\n");
-        // Nobody has seen what has not been said: beyond the end is the end.
-        let resume = after.map(|after| (room, after.min(last)));
         let session = self.session(caller.member_id, (inbox, subscription), place, greeting, resume);
         Ok(respond(session))
     }

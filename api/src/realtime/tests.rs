@@ -8,15 +8,16 @@ use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use verbatim_application::{
-    ports::{HistoryReader, Range, ReadError, UnreadReader, UnreadSnapshot},
+    ports::{Broadcast, HistoryReader, Range, ReadError, Stretch, UnreadReader, UnreadSnapshot},
     push::{Change, Membership, Push},
     views::{MessageView, UnreadView},
 };
 use verbatim_domain::{MemberId, MessageId, RoomId, Timestamp};
+use verbatim_infrastructure::LocalBroadcast;
 
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -121,7 +122,8 @@ struct World {
 impl World {
     fn new() -> Self {
         let model = Arc::new(ReadModel::default());
-        let hub = Hub::new(model.clone(), model.clone(), Arc::new(UnobservedHub));
+        let broadcast = Arc::new(LocalBroadcast::new());
+        let hub = Hub::new(broadcast, model.clone(), model.clone(), Arc::new(UnobservedHub));
         Self { model, hub }
     }
 
@@ -139,11 +141,14 @@ impl World {
 
     /// Hands batches on, to the last.
     async fn dispatch(&self, capacity: usize, batches: Vec<Vec<Push>>) {
-        let (sender, stream) = broadcast::channel(capacity);
-        for batch in batches {
-            sender.send(Arc::new(batch)).unwrap();
+        let broadcast = LocalBroadcast::with_capacity(capacity);
+        let stream = broadcast.subscribe();
+        for pushes in batches {
+            let ends = |push: Option<&Push>| push.map_or(0, |push| push.position);
+            let (after, upto) = (ends(pushes.first()).saturating_sub(1), ends(pushes.last()));
+            broadcast.publish(Stretch { after, upto, pushes }).await.unwrap();
         }
-        drop(sender);
+        drop(broadcast);
         let done = self.hub.clone().dispatch_from(stream, CancellationToken::new());
         tokio::time::timeout(LIMIT, done).await.unwrap();
     }
@@ -199,6 +204,7 @@ async fn what_the_broadcast_lost_is_made_good() {
     let (_stays, mut stays) = world.listen(member(1)).await;
     let (_removed, mut removed) = world.listen(member(2)).await;
     world.counts(member(1), 0, 1);
+    *world.model.position.lock().unwrap() = 10;
     world.dispatch(8, vec![vec![sent(1)]]).await;
     let (own, mut counts) = outbox();
     let _own = world.hub.subscribe_member(member(1), Encoding::Sse, 0, own).await.unwrap();

@@ -4,7 +4,8 @@ use super::{
     body::{Body, Encoding},
     outbox::{Item, Outbox},
 };
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
+use verbatim_application::ports::Listening;
 use verbatim_domain::MemberId;
 
 /// One subscription of one session.
@@ -29,6 +30,8 @@ struct Group {
 #[derive(Debug, Default)]
 pub(super) struct Topic {
     groups: Vec<Group>,
+    /// Keeps its changes coming.
+    pub(super) listening: Option<Arc<dyn Listening>>,
     /// The last message that was handed on here; a hole after it is filled from the read model.
     pub(super) last_seq: Option<u64>,
     /// The last message that was projected when the first subscriber came: where to fill from if nothing was

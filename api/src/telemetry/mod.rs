@@ -13,6 +13,7 @@ use verbatim_application::{
     bus::{BusObserver, Traced},
     push::Push,
 };
+use verbatim_infrastructure::RedisObserver;
 use verbatim_observability::{Metrics, SpanKind};
 
 /// The metrics as an observer of everything.
@@ -94,6 +95,32 @@ impl SessionObserver for Telemetry {
     fn frame(&self, command: &'static str, outcome: &'static str, latency: Duration) {
         self.0.stomp_frames.with_label_values(&[command, outcome]).inc();
         self.0.stomp_frame_seconds.with_label_values(&[command]).observe(latency.as_secs_f64());
+    }
+}
+
+impl RedisObserver for Telemetry {
+    fn published(&self, _changes: usize) {}
+    fn left_out(&self, _changes: usize) {}
+    fn received(&self, _changes: usize) {}
+
+    fn hole(&self) {
+        self.0.broadcast_holes.inc();
+    }
+
+    fn replayed(&self, changes: usize) {
+        self.0.broadcast_replayed.inc_by(changes as u64);
+    }
+
+    fn missed(&self) {
+        self.0.broadcast_holes.inc();
+    }
+
+    fn reconnected(&self) {
+        self.0.broadcast_reconnects.inc();
+    }
+
+    fn connected(&self, connected: bool) {
+        self.0.broadcast_connected.set(connected.into());
     }
 }
 

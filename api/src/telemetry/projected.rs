@@ -67,10 +67,12 @@ impl Projected {
         let _ = self.0.applied.set(applied);
     }
 
-    /// Notes whether this node runs the projection. One that does not shows no lag: it is not behind.
+    /// Notes whether this node runs the projection. Another one does not know of what time it is: it shows the lag in
+    /// events only.
     pub(crate) fn lead(&self, leading: bool) {
-        *self.0.since() = self.0.clock.now();
-        self.0.leading.store(leading, Ordering::Relaxed);
+        if self.0.leading.swap(leading, Ordering::Relaxed) != leading {
+            *self.0.since() = self.0.clock.now();
+        }
     }
 }
 
@@ -83,23 +85,22 @@ impl Shared {
         let (labels, metrics) = ([self.name], &self.metrics);
         let leading = self.leading.load(Ordering::Relaxed);
         metrics.projection_leading.with_label_values(&labels).set(leading.into());
-        let Some(applied) = self.applied.get().filter(|_| leading) else {
-            // Nothing is known, and 0 would say that all is well. What is not there need not be removed.
-            let _ = metrics.projection_position.remove_label_values(&labels);
-            let _ = metrics.projection_lag.remove_label_values(&labels);
-            let _ = metrics.projection_lag_seconds.remove_label_values(&labels);
-            return;
-        };
+        let Some(applied) = self.applied.get() else { return };
         let applied = *applied.borrow();
         // The log tells of its head also while the runner can't go on.
         let lag = self.head.borrow().saturating_sub(applied);
+        metrics.projection_position.with_label_values(&labels).set(gauge(applied));
+        metrics.projection_lag.with_label_values(&labels).set(gauge(lag));
+        if !leading {
+            // 0 would say that all is well. What is not there need not be removed.
+            let _ = metrics.projection_lag_seconds.remove_label_values(&labels);
+            return;
+        }
         let now = self.clock.now();
         let mut since = self.since();
         if lag == 0 {
             *since = now;
         }
-        metrics.projection_position.with_label_values(&labels).set(gauge(applied));
-        metrics.projection_lag.with_label_values(&labels).set(gauge(lag));
         metrics
             .projection_lag_seconds
             .with_label_values(&labels)
@@ -118,6 +119,10 @@ impl Observer for Projected {
         let caught_up = *self.0.head.borrow() <= last.position;
         *self.0.since() = if caught_up { self.0.clock.now() } else { last.recorded_at };
         tell(self.0.name, events, took);
+    }
+
+    fn leads(&self, leading: bool) {
+        self.lead(leading);
     }
 
     fn failed(&self, _error: &(dyn std::error::Error + 'static)) {
@@ -213,7 +218,7 @@ mod tests {
         };
         assert_eq!((shown("leading"), shown("lag_events")), (Some(0.0), None));
         projected.follow(applied.subscribe());
-        assert_eq!(shown("lag_seconds"), None, "another node runs it");
+        assert_eq!((shown("lag_events"), shown("lag_seconds")), (Some(0.0), None), "another node runs it");
         clock.0.store(100, Ordering::Relaxed);
         projected.lead(true);
         assert_eq!((shown("leading"), shown("lag_seconds")), (Some(1.0), Some(0.0)));
@@ -230,6 +235,9 @@ mod tests {
         assert_eq!((shown("lag_events"), shown("lag_seconds")), (Some(0.0), Some(0.0)));
         assert_eq!(shown("position"), Some(7.0));
         projected.lead(false);
-        assert_eq!((shown("leading"), shown("lag_events"), shown("position")), (Some(0.0), None, None));
+        assert_eq!(
+            (shown("leading"), shown("lag_events"), shown("lag_seconds")),
+            (Some(0.0), Some(0.0), None)
+        );
     }
 }

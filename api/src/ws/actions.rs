@@ -198,9 +198,8 @@ impl Connection {
             Source::Room(room) => {
                 let subscription = hub.subscribe_room(room, member, encoding.clone(), number, outbox).await?;
                 // Checked after the hub knows of it: a removal in between can't be missed.
-                let last = self.realtime.app.admit(member, room).await?;
-                // Nobody has seen what has not been said: beyond the end is the end.
-                (subscription, subscribe.after_seq.map(|after| (room, after.min(last))))
+                let after = self.realtime.app.admit_listener(member, room, subscribe.after_seq).await?;
+                (subscription, after.map(|after| (room, after)))
             }
             Source::Unread => {
                 let subscription = hub.subscribe_member(member, encoding.clone(), number, outbox).await?;
@@ -290,7 +289,7 @@ impl Connection {
                 let display_name = app.account(member).await?.display_name;
                 let change = Change::Typing { member_id: member, display_name };
                 broadcast
-                    .publish(vec![Push::new(0, room, change)])
+                    .publish_ephemeral(Push::new(0, room, change))
                     .await
                     .map_err(|error| AppError::unavailable("typing can't be passed on now", error))
             };

@@ -4,12 +4,13 @@ use super::{
     BATCH_STEPS_MAX, CONFLICT_RETRIES,
     decision::{Draft, Verdict, repeated_only, settle},
     hydrate::{LoadError, load_failure},
+    limits::TURN_AFTER,
     shard::{Shard, Waiting},
     tell::Append,
 };
 use crate::{
     error::{AppError, ErrorClass},
-    ports::{AppendError, StreamId},
+    ports::{AppendError, StreamId, Turn},
 };
 use std::{
     collections::{HashMap, HashSet},
@@ -50,13 +51,33 @@ impl Shard {
             if batch.is_empty() {
                 continue;
             }
-            let Some(lost) = self.attempt(batch, attempts == CONFLICT_RETRIES).await else { continue };
+            let turn = if attempts < TURN_AFTER { None } else { self.take_turn(&batch).await };
+            let last = attempts == CONFLICT_RETRIES;
+            let Some(lost) = self.attempt(batch, last, turn.as_ref()).await else { continue };
             self.observer.conflicted();
             if let Some((calm, contended)) = self.split(lost).await {
                 todo.push((contended, attempts + 1));
                 todo.push((calm, attempts + 1));
             }
         }
+    }
+
+    /// Makes the other writers wait, and brings what the batch stands on up to date. Without a turn it is tried all the
+    /// same: it may win this time.
+    async fn take_turn(&mut self, batch: &[Waiting]) -> Option<Turn> {
+        let turn = match self.log.turn().await {
+            Ok(turn) => turn?,
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "no turn at the event log");
+                return None;
+            }
+        };
+        let streams: HashSet<StreamId> =
+            batch.iter().flat_map(|waiting| &waiting.intent.steps).map(|step| step.stream).collect();
+        let known = streams.into_iter().map(|stream| (stream, self.cache.remove(&stream))).collect();
+        // What could not be read is missing in the cache, and the attempt itself says so.
+        let _ = self.load_all(known).await;
+        Some(turn)
     }
 
     /// Splits a batch that lost a race into those whose aggregates nobody else has written to and the rest, so that a
@@ -83,7 +104,7 @@ impl Shard {
     }
 
     /// One try at a batch; gives it back if another writer was first and it is worth another try.
-    async fn attempt(&mut self, batch: Vec<Waiting>, last: bool) -> Option<Lost> {
+    async fn attempt(&mut self, batch: Vec<Waiting>, last: bool, turn: Option<&Turn>) -> Option<Lost> {
         let mut draft = Draft::default();
         let began = Instant::now();
         let found = match self.find_repeats(&batch).await {
@@ -109,7 +130,12 @@ impl Shard {
         let appended = if events.is_empty() {
             Ok(None)
         } else {
-            self.log.append(events, snapshots, self.clock.now()).await.map(Some)
+            let now = self.clock.now();
+            match turn {
+                Some(turn) => self.log.append_in_turn(turn, events, snapshots, now).await,
+                None => self.log.append(events, snapshots, now).await,
+            }
+            .map(Some)
         };
         match appended {
             Ok(appended) => {

@@ -12,6 +12,9 @@ pub const STEPS_MAX: usize = 256;
 pub const BATCH_STEPS_MAX: usize = 2 * BATCH_MAX;
 /// How often a batch that lost a race for a stream is decided again before its commands are answered `conflict`.
 pub const CONFLICT_RETRIES: usize = 8;
+/// After this many lost races in a row a batch asks for a turn of its own, if the log has turns: of two nodes that write
+/// without pause into one room, the one that is quicker by a little would win every time.
+pub(super) const TURN_AFTER: usize = 2;
 /// How long a caller waits for an answer. Later, the outcome is unknown to it.
 pub const ANSWER_LIMIT: Duration = Duration::from_secs(15);
 /// Most shards; more only make batches smaller, for the log commits one at a time anyway.

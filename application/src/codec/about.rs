@@ -5,7 +5,7 @@ use crate::trace::TraceContext;
 use verbatim_domain::{MessageId, RoomId, read_cursor::ReadCursorEvent, room::RoomEvent};
 
 /// Comes before the trace context in the JSON of [`Metadata`].
-const TRACEPARENT: &str = r#""traceparent":""#;
+const TRACEPARENT: &str = r#""traceparent""#;
 
 /// The ids that an event names.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +45,8 @@ impl Envelope {
     #[must_use]
     pub fn trace(&self) -> Option<TraceContext> {
         let (_, rest) = self.metadata.split_once(TRACEPARENT)?;
+        // A log may give JSON back with spaces where it had none.
+        let rest = rest.trim_start().strip_prefix(':')?.trim_start().strip_prefix('"')?;
         TraceContext::parse(rest.split_once('"')?.0)
     }
 
@@ -88,6 +90,9 @@ mod tests {
         let envelope = envelope(&serde_json::to_string(&written).unwrap());
         assert_eq!((envelope.trace(), envelope.metadata()), (trace, written));
         assert!(trace.is_some());
+        let spaced =
+            r#"{"actor": null, "traceparent" : "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}"#;
+        assert_eq!(self::envelope(spaced).trace(), trace);
     }
 
     #[test]

@@ -112,6 +112,15 @@ pub enum AppendError {
     Unknown(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
+/// The right to append while all other writers wait; given back when dropped.
+pub struct Turn(pub Box<dyn std::any::Any + Send + Sync>);
+
+impl fmt::Debug for Turn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Turn")
+    }
+}
+
 /// Most events one call of [`EventLog::read`] or [`EventLog::load`] gives.
 pub const READ_BATCH_MAX: usize = 5_000;
 
@@ -129,6 +138,29 @@ pub trait EventLog: Send + Sync + 'static {
         snapshots: Vec<NewSnapshot>,
         recorded_at: Timestamp,
     ) -> Result<Appended, AppendError>;
+
+    /// Makes other writers wait, for one that keeps losing races: what it reads from now on stays true until it has
+    /// appended. `None` if the log has no such thing. Whoever dies or is cut off with it loses it within seconds.
+    ///
+    /// # Errors
+    /// [`LogError`]
+    async fn turn(&self) -> Result<Option<Turn>, LogError> {
+        Ok(None)
+    }
+
+    /// As [`Self::append`], by whoever has the turn.
+    ///
+    /// # Errors
+    /// [`AppendError`]
+    async fn append_in_turn(
+        &self,
+        _turn: &Turn,
+        events: Vec<NewEvent>,
+        snapshots: Vec<NewSnapshot>,
+        recorded_at: Timestamp,
+    ) -> Result<Appended, AppendError> {
+        self.append(events, snapshots, recorded_at).await
+    }
 
     /// Events of one stream with a sequence greater than `after`, in order; at most `limit`, at most
     /// [`READ_BATCH_MAX`].

@@ -13,7 +13,7 @@ mod time;
 pub use admin::{AdminError, ProjectionStatus, ProjectionsAdmin, VERIFICATION_SAMPLES_MAX, Verification};
 pub use event_log::{
     AppendError, Appended, EventLog, LogError, NewEvent, NewSnapshot, READ_BATCH_MAX, RecordedEvent,
-    Snapshot, StreamId,
+    Snapshot, StreamId, Turn,
 };
 pub use identity::{
     AccessClaims, IdentityError, IssuedTicket, LoginLimiter, PasswordHasher, RefreshOutcome, SessionStore,
@@ -23,6 +23,8 @@ pub use leadership::{Leadership, LeadershipError, Lease};
 pub use read_models::{
     HistoryReader, MemberReader, Page, Positions, Range, ReadError, RoomReader, UnreadReader, UnreadSnapshot,
 };
-pub use realtime::{Broadcast, BroadcastError, PushStream};
-pub use replay::{Replay, Replayed};
+pub use realtime::{
+    Broadcast, BroadcastError, Delivery, Interest, Listening, PushSource, PushStream, Stretch,
+};
+pub use replay::{REPLAY_BATCH, REPLAY_MAX, Replay, Replayed};
 pub use time::{Clock, IdGenerator};

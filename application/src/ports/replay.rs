@@ -4,6 +4,12 @@ use super::ReadError;
 use crate::push::Push;
 use async_trait::async_trait;
 
+/// Most events that a hub is told of again after it missed them. Beyond that it reads the read models anew, which costs
+/// less.
+pub const REPLAY_MAX: u64 = 50_000;
+/// Most events that are replayed at once.
+pub const REPLAY_BATCH: usize = 1_000;
+
 /// A stretch of the log, as the hubs were told of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Replayed {

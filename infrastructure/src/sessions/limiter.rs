@@ -1,32 +1,17 @@
 //! [`LoginLimiter`] on SQLite, so that a restart does not forget who was guessing.
 
-use super::{SWEEP, SqliteSessions, micros};
-use crate::random::hash;
+use super::{
+    SWEEP, SqliteSessions,
+    limits::{
+        ACCOUNT_MEMORY, ADDRESS_FAILURES, ADDRESS_WINDOW, COUNT_EVERY, FAILURE_ROWS, counted, key, wait_after,
+    },
+    micros,
+};
 use async_trait::async_trait;
 use rusqlite::{OptionalExtension, Transaction, params};
-use std::{
-    net::{IpAddr, Ipv6Addr},
-    time::Duration,
-};
+use std::{net::IpAddr, time::Duration};
 use verbatim_application::ports::{IdentityError, LoginLimiter};
 use verbatim_domain::Timestamp;
-
-/// Failures of one account that cost nothing. After this many, each costs a wait: 1 s, 2 s, 4 s …
-pub const ACCOUNT_FREE_FAILURES: u32 = 5;
-/// The longest wait of an account.
-pub const ACCOUNT_LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
-/// Failures from one address in one [`ADDRESS_WINDOW`].
-pub const ADDRESS_FAILURES: u32 = 50;
-/// Begins with an address's first failure.
-pub const ADDRESS_WINDOW: Duration = Duration::from_secs(15 * 60);
-/// Accounts, and addresses, whose failures are kept; beyond, those that would be forgotten first are.
-pub const FAILURE_ROWS: u32 = 100_000;
-/// An account's failures are forgotten after this long without another.
-const ACCOUNT_MEMORY: Duration = Duration::from_secs(24 * 60 * 60);
-/// The first wait.
-const FIRST_WAIT: Duration = Duration::from_secs(1);
-/// The rows are counted at one attempt in so many, by its microsecond.
-const COUNT_EVERY: i64 = 256;
 
 /// Limits in an SQLite file; made by [`SqliteSessions::limiter`].
 #[derive(Clone)]
@@ -36,33 +21,6 @@ impl SqliteLoginLimiter {
     pub(super) fn new(file: SqliteSessions) -> Self {
         Self(file)
     }
-}
-
-/// How long the account waits after so many failures.
-fn wait_after(failures: u32) -> Duration {
-    match failures.checked_sub(ACCOUNT_FREE_FAILURES) {
-        None => Duration::ZERO,
-        Some(beyond) => {
-            let factor = 1_u32.checked_shl(beyond).unwrap_or(u32::MAX);
-            FIRST_WAIT.saturating_mul(factor).min(ACCOUNT_LONGEST_WAIT)
-        }
-    }
-}
-
-/// What an address counts as: an IPv6 customer has a whole /64 to choose from (RFC 6177).
-fn counted(address: IpAddr) -> String {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => v4.to_string(),
-        IpAddr::V6(v6) => {
-            let network = u128::from(v6) & !u128::from(u64::MAX);
-            format!("{}/64", Ipv6Addr::from(network))
-        }
-    }
-}
-
-/// A hash, so that the file holds no list of e-mail addresses that somebody tried.
-fn key(account: &str) -> [u8; 32] {
-    hash(account)
 }
 
 fn until(then: i64, now: i64) -> Option<Duration> {
@@ -172,25 +130,5 @@ impl LoginLimiter for SqliteLoginLimiter {
             Ok(())
         };
         self.0.write(work).await
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn waits_double_up_to_the_longest() {
-        let seconds: Vec<_> = [0, 4, 5, 6, 7, 14, 15, 40, u32::MAX].map(|n| wait_after(n).as_secs()).to_vec();
-        assert_eq!(seconds, [0, 0, 1, 2, 4, 512, 900, 900, 900]);
-    }
-
-    #[test]
-    fn an_ipv6_network_counts_as_one() {
-        let counted = |text: &str| counted(text.parse().unwrap());
-        assert_eq!(counted("2001:db8:1:2:3:4:5:6"), counted("2001:db8:1:2::1"));
-        assert_ne!(counted("2001:db8:1:2::1"), counted("2001:db8:1:3::1"));
-        assert_ne!(counted("192.0.2.1"), counted("192.0.2.2"));
-        assert_eq!(counted("::ffff:192.0.2.1"), "192.0.2.1");
     }
 }

@@ -2,12 +2,13 @@
 //! and losing them costs a log-in.
 
 mod limiter;
+pub(crate) mod limits;
 mod store;
-mod token;
+pub(crate) mod token;
 
-pub use limiter::{
+pub use limiter::SqliteLoginLimiter;
+pub use limits::{
     ACCOUNT_FREE_FAILURES, ACCOUNT_LONGEST_WAIT, ADDRESS_FAILURES, ADDRESS_WINDOW, FAILURE_ROWS,
-    SqliteLoginLimiter,
 };
 pub use store::{REFRESH_LIFETIME, SESSIONS_PER_MEMBER, SqliteSessionStore};
 
@@ -20,7 +21,7 @@ use verbatim_domain::Timestamp;
 /// "VbSe" in the file's header.
 const KIND: Kind = Kind { application_id: u32::from_be_bytes(*b"VbSe"), check };
 /// Rows that have had their time and are removed with each write, at most.
-const SWEEP: u32 = 32;
+pub(crate) const SWEEP: u32 = 32;
 
 fn check(file: &Connection) -> rusqlite::Result<Option<String>> {
     let tables = ["sessions", "account_failures", "address_failures"];

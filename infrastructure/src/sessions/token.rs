@@ -7,24 +7,24 @@ const PREFIX: &str = "vrt_";
 const HALF: usize = 32;
 
 /// A token that was shown or is to be given out.
-pub(super) struct RefreshToken {
+pub(crate) struct RefreshToken {
     family: String,
     own: String,
 }
 
 impl RefreshToken {
     /// The first of a new family.
-    pub(super) fn first() -> Result<Self, rand::rand_core::OsError> {
+    pub(crate) fn first() -> Result<Self, rand::rand_core::OsError> {
         Ok(Self { family: hex(&bytes::<16>()?), own: hex(&bytes::<16>()?) })
     }
 
     /// The next of the same family.
-    pub(super) fn next(&self) -> Result<Self, rand::rand_core::OsError> {
+    pub(crate) fn next(&self) -> Result<Self, rand::rand_core::OsError> {
         Ok(Self { family: self.family.clone(), own: hex(&bytes::<16>()?) })
     }
 
     /// A token as it was given out; anything else is none.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let (family, own) = text.strip_prefix(PREFIX)?.split_at_checked(HALF)?;
         let fine =
             |half: &str| half.len() == HALF && half.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
@@ -32,17 +32,17 @@ impl RefreshToken {
     }
 
     /// What is stored of the family.
-    pub(super) fn family(&self) -> Hash {
+    pub(crate) fn family(&self) -> Hash {
         hash(&self.family)
     }
 
     /// What is stored of the token.
-    pub(super) fn own(&self) -> Hash {
+    pub(crate) fn own(&self) -> Hash {
         hash(&self.own)
     }
 
     /// What the client gets.
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         format!("{PREFIX}{}{}", self.family, self.own)
     }
 }

@@ -12,7 +12,7 @@ const TAIL: u64 = 1_000;
 /// How many events spread over the whole log are read at each start.
 const SAMPLES: u64 = 64;
 /// How many findings a deep check reports at most.
-const FINDINGS_MAX: usize = 100;
+pub(crate) const FINDINGS_MAX: usize = 100;
 
 /// The quick look at each start, in a time that does not grow with the log: tables and columns are there; the last
 /// [`TAIL`] positions have no gap and can be read; and so can [`SAMPLES`] events spread over the log, each of them also

@@ -9,6 +9,7 @@ mod rows;
 mod watcher;
 mod writer;
 
+pub(crate) use check::FINDINGS_MAX;
 pub use check::{Report, deep_check};
 pub use writer::APPEND_QUEUE;
 

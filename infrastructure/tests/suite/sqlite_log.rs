@@ -38,7 +38,7 @@ async fn everything_is_there_after_closing_and_opening_again() {
     let log = open(&path);
     assert_eq!(*log.head_hint().borrow(), 1);
     assert_eq!(all(&log).await, before);
-    assert_eq!(log.load_snapshot(stream(1)).await.unwrap().unwrap().payload, "s");
+    assert_eq!(log.load_snapshot(stream(1)).await.unwrap().unwrap().payload, snapshot_payload("s"));
     conflict(&log, vec![event(stream(1), 1)]).await;
     assert_eq!(append(&log, vec![event(stream(1), 2)]).await, 2);
     let report = deep_check(&path).unwrap();

@@ -1,6 +1,6 @@
 //! What works and what does not while one of the servers is away; and that all works again by itself.
 
-use crate::kit::{LIMIT, Person, api, assert_unavailable, call, next, start, until};
+use crate::kit::{LIMIT, Person, api, assert_unavailable, call, next_message, start, until};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -38,7 +38,7 @@ async fn without_mysql_sends_are_taken_and_history_says_try_later() {
     let room = ann.opens_room(&cluster.nodes[0]).await;
     let mut listener = ann.listens(&cluster.nodes[1], room).await;
     ann.sends(&cluster.nodes[0], room, "before").await;
-    assert_eq!(next(&mut listener).await["seq"], 1);
+    assert_eq!(next_message(&mut listener).await["seq"], 1);
     cluster.mariadb.kill_9();
 
     for number in 2..=6 {
@@ -56,7 +56,11 @@ async fn without_mysql_sends_are_taken_and_history_says_try_later() {
     cluster.mariadb.start_again();
     recovers("mysql killed", &cluster, &ann, room).await;
     for seq in 2..=6 {
-        assert_eq!(next(&mut listener).await["seq"], seq, "what was sent meanwhile is pushed now, in order");
+        assert_eq!(
+            next_message(&mut listener).await["seq"],
+            seq,
+            "what was sent meanwhile is pushed now, in order"
+        );
     }
 }
 
@@ -69,7 +73,7 @@ async fn without_redis_everything_works_and_nothing_is_lost() {
         api(&cluster.nodes[1]).join(&bob.token, room).await.unwrap();
         let mut listener = bob.listens(&cluster.nodes[1], room).await;
         ann.sends(&cluster.nodes[0], room, "before").await;
-        assert_eq!(next(&mut listener).await["seq"], 1);
+        assert_eq!(next_message(&mut listener).await["seq"], 1);
         if wiped {
             assert_eq!(cluster.redis.cli(&["FLUSHALL"]).trim(), "OK");
         }
@@ -90,7 +94,7 @@ async fn without_redis_everything_works_and_nothing_is_lost() {
         }
         cluster.redis.start_again();
         for seq in 2..=6 {
-            assert_eq!(next(&mut listener).await["seq"], seq);
+            assert_eq!(next_message(&mut listener).await["seq"], seq);
         }
         recovers(what, &cluster, &ann, room).await;
         let front = cluster.front();

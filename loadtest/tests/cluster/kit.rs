@@ -41,6 +41,11 @@ pub(crate) async fn until<T, F: Future<Output = Option<T>>>(
     }
 }
 
+/// An idempotency key made of a text.
+pub(crate) fn key(text: &str) -> String {
+    text.replace(|c: char| !c.is_ascii_alphanumeric(), "-")
+}
+
 /// Somebody with an account.
 #[derive(Clone, Debug)]
 pub(crate) struct Person {
@@ -70,14 +75,16 @@ impl Person {
 
     /// Sends once, and it must be taken.
     pub(crate) async fn sends(&self, node: &Node, room: RoomId, body: &str) -> Message {
-        api(node).send(&self.token, room, body, body).await.unwrap()
+        api(node).send(&self.token, room, &key(body), body).await.unwrap()
     }
 
     /// Sends until it is taken, with one key.
     pub(crate) async fn sends_at_last(&self, node: &Node, room: RoomId, body: &str) -> Message {
         let api = api(node);
-        until("a send that is taken", LIMIT, async || api.send(&self.token, room, body, body).await.ok())
-            .await
+        until("a send that is taken", LIMIT, async || {
+            api.send(&self.token, room, &key(body), body).await.ok()
+        })
+        .await
     }
 
     /// Subscribes to a room over STOMP and waits until that is confirmed.
@@ -100,6 +107,16 @@ pub(crate) async fn next(connection: &mut Connection) -> Value {
     let frame = connection.next_within(LIMIT).await.unwrap();
     assert_eq!(frame.command, "MESSAGE", "{frame:?}");
     serde_json::from_slice(&frame.body).unwrap()
+}
+
+/// The body of the next MESSAGE that is a message of a room; comings and goings may come before it.
+pub(crate) async fn next_message(connection: &mut Connection) -> Value {
+    loop {
+        let body = next(connection).await;
+        if body["type"] == "message" {
+            return body;
+        }
+    }
 }
 
 /// What a server answered.

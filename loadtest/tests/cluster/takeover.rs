@@ -1,6 +1,6 @@
 //! One node projects for all; another takes over when it can't any more.
 
-use crate::kit::{LIMIT, Person, api, next, start, until};
+use crate::kit::{LIMIT, Person, api, next_message, start, until};
 use std::time::{Duration, Instant};
 use verbatim_loadtest::cluster::{Cluster, Node};
 use verbatim_loadtest::http::SeqPage;
@@ -54,12 +54,12 @@ async fn a_standby_takes_over_from_a_killed_node() {
     let room = ann.opens_room(&cluster.nodes[standby]).await;
     let mut listener = ann.listens(&cluster.nodes[standby], room).await;
     ann.sends(&cluster.nodes[leading], room, "before").await;
-    assert_eq!(next(&mut listener).await["seq"], 1);
+    assert_eq!(next_message(&mut listener).await["seq"], 1);
 
     let began = Instant::now();
     cluster.nodes[leading].kill().await.unwrap();
     projected(&ann, &cluster.nodes[standby], room, "after").await;
-    assert_eq!(next(&mut listener).await["seq"], 2);
+    assert_eq!(next_message(&mut listener).await["seq"], 2);
     println!("takeover after kill -9: {:.2} s", began.elapsed().as_secs_f64());
     assert!(began.elapsed() < TAKEOVER_LIMIT);
     assert_eq!(leader(&cluster).await, standby);
@@ -77,14 +77,14 @@ async fn a_standby_takes_over_from_a_node_that_is_cut_off() {
     let began = Instant::now();
     cluster.nodes[leading].lines.as_ref().unwrap().postgres.cut();
     projected(&ann, standby, room, "after").await;
-    assert_eq!(next(&mut listener).await["seq"], 1);
+    assert_eq!(next_message(&mut listener).await["seq"], 1);
     println!("takeover from a node that is cut off: {:.2} s", began.elapsed().as_secs_f64());
     assert!(began.elapsed() < TAKEOVER_LIMIT);
     cluster.nodes[leading].lines.as_ref().unwrap().postgres.heal();
     let deposed = &cluster.nodes[leading];
     until("the deposed node to know it", LIMIT, async || (!leads(deposed).await).then_some(())).await;
     ann.sends_at_last(deposed, room, "as one of two").await;
-    assert_eq!(next(&mut listener).await["seq"], 2);
+    assert_eq!(next_message(&mut listener).await["seq"], 2);
 }
 
 /// The message is projected, the node that should tell about it dies before it does, and nobody says a word after it.
@@ -107,5 +107,5 @@ async fn a_silent_room_hears_its_last_message() {
     })
     .await;
     cluster.nodes[leading].kill().await.unwrap();
-    assert_eq!(next(&mut listener).await["seq"], sent.seq);
+    assert_eq!(next_message(&mut listener).await["seq"], sent.seq);
 }

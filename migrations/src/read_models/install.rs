@@ -2,11 +2,11 @@
 
 use super::{meta, physical, table::ReadModel};
 use sea_orm_migration::{
-    sea_orm::{ConnectionTrait, DbErr, Statement},
+    sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement, Value},
     sea_query::{Alias, Table as SqlTable},
 };
 
-/// Creates the tables of one version, empty.
+/// Creates the tables of one version, empty, as far as they are not there.
 ///
 /// # Errors
 /// The database refused; on SQLite nothing is left behind when that is in a transaction.
@@ -14,7 +14,7 @@ pub async fn create_tables<C: ConnectionTrait>(db: &C, model: &ReadModel, versio
     let backend = db.get_database_backend();
     for table in model.tables {
         db.execute(&table.create(version, backend)).await?;
-        for index in table.create_indexes(version) {
+        for index in table.create_indexes(version, backend) {
             db.execute(&index).await?;
         }
     }
@@ -33,8 +33,8 @@ pub async fn drop_tables<C: ConnectionTrait>(db: &C, model: &ReadModel, version:
     Ok(())
 }
 
-/// Makes the views show one version. In one transaction with the change of the active version on SQLite; MySQL commits
-/// at each, and readers see one view after the other change.
+/// Makes the views show one version. On SQLite in one transaction with the change of the active version. MySQL commits
+/// at each, and readers see one view after the other change: both versions must hold the same then.
 ///
 /// # Errors
 /// The database refused.
@@ -44,13 +44,18 @@ pub async fn create_views<C: ConnectionTrait>(db: &C, model: &ReadModel, version
         for table in model.tables {
             select = select.replace(&format!("{{{}}}", table.name), &physical(table.name, version));
         }
-        db.execute_unprepared(&format!("DROP VIEW IF EXISTS {}", view.name)).await?;
-        db.execute_unprepared(&format!("CREATE VIEW {} AS {select}", view.name)).await?;
+        let name = view.name;
+        if db.get_database_backend() == DbBackend::MySql {
+            db.execute_unprepared(&format!("CREATE OR REPLACE VIEW {name} AS {select}")).await?;
+        } else {
+            db.execute_unprepared(&format!("DROP VIEW IF EXISTS {name}")).await?;
+            db.execute_unprepared(&format!("CREATE VIEW {name} AS {select}")).await?;
+        }
     }
     Ok(())
 }
 
-/// Installs a read model in version 1, active and empty.
+/// Installs a read model in version 1, active and empty. What an attempt that was broken off has left is completed.
 ///
 /// # Errors
 /// The database refused.
@@ -58,18 +63,28 @@ pub async fn install<C: ConnectionTrait>(db: &C, model: &ReadModel) -> Result<()
     let version = 1;
     create_tables(db, model, version).await?;
     create_views(db, model, version).await?;
-    let backend = db.get_database_backend();
+    let (projections, checkpoints) = (meta::PROJECTIONS, meta::CHECKPOINTS);
     let sql = format!(
-        "INSERT INTO {} (name, active_version, previous_version, latest_version) VALUES (?, ?, NULL, ?)",
-        meta::PROJECTIONS
+        "INSERT INTO {projections} (name, active_version, previous_version, latest_version) \
+         SELECT ?, ?, NULL, ? FROM (SELECT 1 AS one) AS once \
+         WHERE NOT EXISTS (SELECT 1 FROM {projections} WHERE name = ?)"
     );
-    let values = [model.name.into(), version.into(), version.into()];
-    db.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
+    execute(db, sql, [model.name.into(), version.into(), version.into(), model.name.into()]).await?;
     let sql = format!(
-        "INSERT INTO {} (name, version, schema_version, position, event, published) VALUES (?, ?, ?, 0, '', 0)",
-        meta::CHECKPOINTS
+        "INSERT INTO {checkpoints} (name, version, schema_version, position, event, published) \
+         SELECT ?, ?, ?, 0, '', 0 FROM (SELECT 1 AS one) AS once \
+         WHERE NOT EXISTS (SELECT 1 FROM {checkpoints} WHERE name = ? AND version = ?)"
     );
-    let values = [model.name.into(), version.into(), model.schema_version.into()];
-    db.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
+    let values =
+        [model.name.into(), version.into(), model.schema_version.into(), model.name.into(), version.into()];
+    execute(db, sql, values).await
+}
+
+async fn execute<C: ConnectionTrait, const N: usize>(
+    db: &C,
+    sql: String,
+    values: [Value; N],
+) -> Result<(), DbErr> {
+    db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
     Ok(())
 }

@@ -3,7 +3,7 @@
 use super::table::dress;
 use sea_orm_migration::{
     sea_orm::DbBackend,
-    sea_query::{Alias, ColumnDef, Index, Table, TableCreateStatement},
+    sea_query::{Alias, ColumnDef, Index, Table, TableAlterStatement, TableCreateStatement},
 };
 
 /// Table: one row for each projection. `active_version` is shown by the views and written by the live runner;
@@ -12,8 +12,19 @@ pub const PROJECTIONS: &str = "projections";
 
 /// Table: one row for each version of each projection. `position` is the last event it contains, `event` names that
 /// event (so that another log is noticed), `published` is the last position whose changes were handed to the
-/// broadcast for certain.
+/// broadcast for certain. `held_since` is set while nobody may move the version on as the live one; see [`HELD_SINCE`].
 pub const CHECKPOINTS: &str = "projection_checkpoints";
+
+/// Column of [`CHECKPOINTS`]. MySQL can't change views and checkpoints in one transaction, so the live version is held
+/// where it is while they change, and stays held once it is not live any more. A moment, for the operator who wonders.
+pub const HELD_SINCE: &str = "held_since";
+
+/// The statement that adds [`HELD_SINCE`].
+#[must_use]
+pub fn add_held_since() -> TableAlterStatement {
+    let column = ColumnDef::new(Alias::new(HELD_SINCE)).char_len(27).null().take();
+    Table::alter().table(Alias::new(CHECKPOINTS)).add_column(column).take()
+}
 
 /// The statements that create both.
 #[must_use]
@@ -25,6 +36,7 @@ pub fn create(backend: DbBackend) -> Vec<TableCreateStatement> {
     let mut projections = Table::create();
     projections
         .table(Alias::new(PROJECTIONS))
+        .if_not_exists()
         .col(name().primary_key())
         .col(int("active_version"))
         .col(ColumnDef::new(Alias::new("previous_version")).integer().null())
@@ -33,6 +45,7 @@ pub fn create(backend: DbBackend) -> Vec<TableCreateStatement> {
     let mut checkpoints = Table::create();
     checkpoints
         .table(Alias::new(CHECKPOINTS))
+        .if_not_exists()
         .col(name())
         .col(int("version"))
         .col(int("schema_version"))

@@ -9,12 +9,15 @@ use sea_orm_migration::{
 
 /// Brings the read-model database up to date. A change of a projection's tables is no migration: it is a new
 /// `schema_version`, and the projection is filled anew.
+///
+/// On SQLite all of it is to run in one transaction of the caller's. MySQL commits at each statement, so each can be
+/// repeated, and the caller sees to it that one process migrates at a time.
 #[derive(Debug)]
 pub struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(FirstReadModels)]
+        vec![Box::new(FirstReadModels), Box::new(HeldVersions)]
     }
 }
 
@@ -38,8 +41,22 @@ impl MigrationTrait for FirstReadModels {
         }
         Ok(())
     }
+}
 
-    fn use_transaction(&self) -> Option<bool> {
-        Some(true)
+struct HeldVersions;
+
+impl MigrationName for HeldVersions {
+    fn name(&self) -> &str {
+        "m20260720_000001_held_versions"
+    }
+}
+
+#[async_trait]
+impl MigrationTrait for HeldVersions {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        if manager.has_column(meta::CHECKPOINTS, meta::HELD_SINCE).await? {
+            return Ok(());
+        }
+        manager.get_connection().execute(&meta::add_held_since()).await.map(drop)
     }
 }

@@ -91,11 +91,12 @@ pub fn physical(table: &str, version: i32) -> String {
 }
 
 impl Table {
-    /// The statement that creates the table in one version.
+    /// The statement that creates the table in one version, unless it is there. On MySQL the indexes come with it:
+    /// each statement commits by itself there, and `CREATE INDEX` can't be repeated.
     #[must_use]
     pub fn create(&self, version: i32, backend: DbBackend) -> TableCreateStatement {
         let mut create = SqlTable::create();
-        create.table(Alias::new(physical(self.name, version)));
+        create.table(Alias::new(physical(self.name, version))).if_not_exists();
         for column in self.columns {
             create.col(column.definition());
         }
@@ -104,13 +105,22 @@ impl Table {
             key.col(Alias::new(*column));
         }
         create.primary_key(&mut key);
+        if backend == DbBackend::MySql {
+            for mut index in self.indexes(version) {
+                create.index(&mut index);
+            }
+        }
         dress(&mut create, backend);
         create
     }
 
-    /// The statements that create its indexes in one version.
+    /// The statements that create its indexes in one version, if they do not come with the table.
     #[must_use]
-    pub fn create_indexes(&self, version: i32) -> Vec<IndexCreateStatement> {
+    pub fn create_indexes(&self, version: i32, backend: DbBackend) -> Vec<IndexCreateStatement> {
+        if backend == DbBackend::MySql { Vec::new() } else { self.indexes(version) }
+    }
+
+    fn indexes(&self, version: i32) -> Vec<IndexCreateStatement> {
         let table = physical(self.name, version);
         let of = |index: &Index| {
             let mut create = SqlIndex::create();

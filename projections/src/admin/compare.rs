@@ -1,6 +1,6 @@
 //! Comparing one table of two databases, row by row along the primary key.
 
-use crate::bulk;
+use crate::{bulk, dialect};
 use sea_orm::{ConnectionTrait, DbErr, QueryResult, Value};
 use std::{cmp::Ordering, fmt};
 use verbatim_migrations::read_models::{Kind, Table, physical};
@@ -112,9 +112,11 @@ impl<'a, C: ConnectionTrait> Rows<'a, C> {
         let mut sql = format!("SELECT {} FROM {table}", columns.join(", "));
         let mut values = Vec::new();
         if let Some(key) = &self.last_key {
-            let marks = vec!["?"; key.len()].join(", ");
-            sql.push_str(&format!(" WHERE ({order}) > ({marks})"));
-            values.extend(key.iter().map(Cell::value));
+            let names = self.table.primary_key;
+            let (after, columns) = dialect::after_key(self.db.get_database_backend(), names);
+            sql.push_str(&format!(" WHERE {after}"));
+            let of = |column: &str| names.iter().position(|name| *name == column).and_then(|at| key.get(at));
+            values.extend(columns.into_iter().filter_map(|column| of(column).map(Cell::value)));
         }
         sql.push_str(&format!(" ORDER BY {order} LIMIT {ROWS}"));
         let read = |row: &QueryResult| {

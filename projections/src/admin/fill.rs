@@ -6,11 +6,12 @@ use crate::{
     feed::{Batch, Feed},
     group::{Group, Target},
     meta,
-    runner::{Backoff, chain},
+    patience::{Backoff, chain},
 };
 use sea_orm::{DatabaseTransaction, DbErr};
 use std::{sync::Arc, time::Duration};
 use verbatim_application::ports::READ_BATCH_MAX;
+use verbatim_migrations::read_models::create_views;
 
 /// Most events of one transaction. It bounds how long the live runner has to wait for the database.
 pub(super) const FILL_BATCH: usize = READ_BATCH_MAX;
@@ -34,7 +35,7 @@ enum Filled {
 pub(super) type OnProgress<'a> = &'a mut (dyn FnMut(Progress) + Send);
 
 impl Admin {
-    /// Fills the group's versions up to the live ones and makes them active, all in one transaction. With
+    /// Fills the group's versions up to the live ones and makes them active, all at once. With
     /// `abandon_live` the live ones are of another log, and nobody waits to be where they are.
     pub(super) async fn fill_and_switch(
         &self,
@@ -45,31 +46,38 @@ impl Admin {
         let mut feed = Feed::new(Arc::clone(&self.shared.log));
         let mut failures = 0;
         let mut backoff = Backoff::new();
+        let mut failed = false;
         loop {
             let position = group.position().unwrap_or(0);
             let head = (*self.shared.log.head_hint().borrow()).max(position);
             progress(Progress { stage: Stage::Fill, done: position, total: head });
             let started = tokio::time::Instant::now();
-            match self.fill_step(&mut feed, group, abandon_live).await {
+            let step = async {
+                if failed {
+                    // Whether the transaction came through is for the database to say.
+                    self.reload(group).await?;
+                }
+                self.fill_step(&mut feed, group, abandon_live).await
+            };
+            match step.await {
                 Ok(Filled::Switched) => {
                     let done = group.position().unwrap_or(position);
                     progress(Progress { stage: Stage::Fill, done, total: done });
                     return Ok(());
                 }
                 Ok(Filled::More) => {
-                    failures = 0;
+                    (failed, failures) = (false, 0);
                     backoff = Backoff::new();
                     tokio::time::sleep((started.elapsed() / PAUSE_PART).clamp(PAUSE.0, PAUSE.1)).await;
                 }
                 Err(error) if failures < ATTEMPTS && may_pass(&error) => {
-                    failures += 1;
+                    (failed, failures) = (true, failures + 1);
                     tracing::warn!(
                         error = chain(&error),
                         attempt = failures,
                         "filling a projection hangs; trying again"
                     );
-                    // Whether the transaction came through is for the database to say.
-                    self.reload(group).await?;
+                    self.shared.db.writers_failed();
                     tokio::time::sleep(backoff.next()).await;
                 }
                 Err(error) => return Err(error),
@@ -91,22 +99,28 @@ impl Admin {
         let folded = group.fold(&batch);
         let db = self.shared.db.begin_write().await?;
         if !group.write(&db, &batch, folded, 0, self.shared.clock.now()).await? {
-            db.rollback().await?;
+            self.shared.db.rollback(db).await?;
             return Err(ProjectionError::Superseded);
         }
-        let switch = !batch.full && (abandon_live || self.reached_live(&db, group, &batch).await?);
+        let in_step = self.shared.db.is_mysql();
+        let switch =
+            !in_step && !batch.full && (abandon_live || self.reached_live(&db, group, &batch).await?);
         if switch {
             for target in &group.targets {
-                meta::switch(&db, target.projection.model(), target.version).await?;
+                let model = target.projection.model();
+                let from = meta::load_one(&db, model.name).await?.active_version;
+                meta::activate(&db, model.name, (from, target.version)).await?;
+                create_views(&db, model, target.version).await?;
             }
         }
-        db.commit().await?;
+        self.shared.db.commit(db).await?;
         group.advance(&batch);
-        Ok(if switch { Filled::Switched } else { Filled::More })
+        let switched = switch || in_step && !batch.full && self.switch_held(group, abandon_live).await?;
+        Ok(if switched { Filled::Switched } else { Filled::More })
     }
 
-    /// Whether the versions contain, with this batch, what the live ones do. The live ones stand still meanwhile: this
-    /// transaction has the database to itself.
+    /// Whether the versions contain, with this batch, what the live ones do. The live ones stand still meanwhile: on
+    /// SQLite this transaction has the database to itself.
     async fn reached_live(
         &self,
         db: &DatabaseTransaction,
@@ -135,7 +149,7 @@ impl Admin {
 
     /// Sets the targets to where the database says they are.
     async fn reload(&self, group: &mut Group) -> Result<(), ProjectionError> {
-        let states = meta::load(&self.shared.db.writer).await?;
+        let states = meta::load(&self.shared.db.writer()).await?;
         for target in &mut group.targets {
             let checkpoint =
                 states.get(target.name()).and_then(|state| state.checkpoints.get(&target.version));

@@ -3,23 +3,15 @@
 
 mod compare;
 mod fill;
+mod switch;
 mod verify;
 mod versions;
 
 pub use compare::Difference;
 pub use verify::Verified;
 
-use crate::{
-    NoObserver, Projection, ProjectionError,
-    db::Database,
-    meta, projections,
-    shared::{Gate, Shared},
-};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
-use tokio::sync::watch;
+use crate::{NoObserver, Projection, ProjectionError, db::Database, meta, shared::Shared};
+use std::{collections::BTreeMap, sync::Arc};
 use verbatim_application::ports::{Clock, EventLog};
 
 /// How far a long operation is.
@@ -87,16 +79,9 @@ impl Admin {
         log: Arc<dyn EventLog>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, ProjectionError> {
-        let shared = Shared {
-            db: Database::connect(url).await?,
-            log,
-            clock,
-            projections: projections::all(),
-            gate: Gate::new(BTreeSet::new()),
-            applied: watch::Sender::new(0),
-            observer: Arc::new(NoObserver),
-            operation: tokio::sync::Mutex::new(()),
-        };
+        let db = Box::pin(Database::connect(url)).await?;
+        let shared = Shared::new(db, log, clock, Arc::new(NoObserver), true);
+        shared.gate.set(BTreeMap::new());
         Ok(Self::new(Arc::new(shared)))
     }
 
@@ -117,7 +102,8 @@ impl Admin {
     /// # Errors
     /// Database or log can't be read.
     pub async fn status(&self) -> Result<Vec<ProjectionStatus>, ProjectionError> {
-        let states = meta::load(&self.shared.db.readers).await?;
+        let states = meta::load(&self.shared.db.reader()).await;
+        let states = states.inspect_err(|_| self.shared.db.readers_failed())?;
         // Asked after the checkpoints, so that no lag is negative.
         let head = self.shared.log.head().await?;
         let mut statuses = Vec::new();

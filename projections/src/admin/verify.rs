@@ -54,7 +54,7 @@ impl Admin {
         progress: &mut (dyn FnMut(Progress) + Send),
         on_difference: &mut (dyn FnMut(Difference) + Send),
     ) -> Result<Verified, ProjectionError> {
-        fresh.writer.execute_unprepared("PRAGMA synchronous = OFF").await?;
+        fresh.writer().execute_unprepared("PRAGMA synchronous = OFF").await?;
         let target = |projection: &Arc<dyn Projection>| Target {
             projection: Arc::clone(projection),
             version: FRESH,
@@ -63,8 +63,8 @@ impl Admin {
         };
         let mut group = self.group(Guard::Live, projections.iter().map(target).collect());
 
-        // Most of the way first: a snapshot that is held for long keeps the write-ahead log from being emptied.
-        let states = meta::load(&self.shared.db.readers).await?;
+        // Most of the way first: a snapshot that is held for long keeps the database from clearing away what it shows.
+        let states = meta::load(&self.shared.db.reader()).await?;
         self.fold_up_to(fresh, &mut group, &states, progress).await?;
         let live = self.shared.db.begin_read().await?;
         let states = meta::load(&live).await?;
@@ -81,7 +81,7 @@ impl Admin {
                     let done = verified.rows;
                     progress(Progress { stage: Stage::Compare, done, total: done.max(position) });
                 };
-                let (expected, found) = ((&fresh.writer, FRESH), (&live, version));
+                let (expected, found) = ((&fresh.writer(), FRESH), (&live, version));
                 verified.differences +=
                     compare(expected, found, model.name, table, on_difference, &mut on_rows).await?;
             }
@@ -106,9 +106,8 @@ impl Admin {
         let mut feed = Feed::new(Arc::clone(&self.shared.log));
         while let Some(behind) = group.targets.iter().find(|target| target.position < target.until) {
             let (name, wanted) = (behind.name(), behind.until);
-            // Those that are complete already read nothing, so the log is read on from the one that is furthest behind.
-            let position = group.targets.iter().filter(|t| t.position < t.until).map(|t| t.position).min();
-            let mut batch = feed.next(position.unwrap_or(0), FILL_BATCH).await?;
+            let after = group.behind().map_or(0, |(after, _)| after);
+            let mut batch = feed.next(after, FILL_BATCH).await?;
             if batch.events.is_empty() {
                 if let Some(error) = batch.broken.take() {
                     return Err(error.into());

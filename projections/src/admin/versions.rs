@@ -3,8 +3,9 @@
 use super::{Admin, Progress, fill::OnProgress};
 use crate::{
     ProjectionError,
-    group::Target,
+    group::{Group, Target},
     meta::{self, Guard},
+    patience::chain,
 };
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -34,15 +35,15 @@ impl Admin {
     ) -> Result<(), ProjectionError> {
         let _operation = self.exclusive()?;
         self.rebuild_all(names, true, &mut |_| {}).await?;
-        let db = self.shared.db.begin_write().await?;
+        let db = self.begin_exclusive().await?;
         for projection in self.named(names)? {
             let model = projection.model();
-            let previous = meta::load_one(&db, model.name).await?.previous_version;
+            let previous = meta::load_one(&*db, model.name).await?.previous_version;
             if let Some(previous) = previous.filter(|_| foreign.contains(model.name)) {
-                meta::drop_version(&db, model, previous).await?;
+                self.shared.db.schema(meta::drop_version(&db, model, previous)).await?;
             }
         }
-        Ok(db.commit().await?)
+        Ok(db.end().await?)
     }
 
     /// Writes down why the live versions of these projections do not go on.
@@ -56,7 +57,7 @@ impl Admin {
             let version = meta::load_one(&db, name).await?.active_version;
             meta::record_error(&db, name, version, error).await?;
         }
-        Ok(db.commit().await?)
+        Ok(self.shared.db.commit(db).await?)
     }
 
     async fn rebuild_all<S: AsRef<str>>(
@@ -70,22 +71,34 @@ impl Admin {
             return Ok(());
         }
         let mut targets = Vec::new();
-        let db = self.shared.db.begin_write().await?;
+        let db = self.begin_exclusive().await?;
         for projection in projections {
-            meta::drop_leftovers(&db, projection.model()).await?;
-            let version = meta::create_version(&db, projection.model()).await?;
+            self.shared.db.schema(meta::drop_leftovers(&db, projection.model(), i32::MAX)).await?;
+            let version = self.shared.db.schema(meta::create_version(&db, projection.model())).await?;
             targets.push(Target { projection, version, position: 0, until: u64::MAX });
         }
-        db.commit().await?;
+        db.end().await?;
         let mut group = self.group(Guard::Beside, targets);
         let filled = self.fill_and_switch(&mut group, abandon_live, progress).await;
-        // What a switch has pushed out, or a failure left behind. Should this fail too, the next rebuild does it.
-        let db = self.shared.db.begin_write().await?;
-        for target in &group.targets {
-            meta::drop_leftovers(&db, target.projection.model()).await?;
+        if let Err(error) = self.drop_leftovers(&group).await {
+            tracing::warn!(
+                error = chain(&error),
+                "old versions are not dropped yet; the next rebuild does it"
+            );
         }
-        db.commit().await?;
         filled
+    }
+
+    /// Drops what a switch has pushed out, or a failure left behind.
+    async fn drop_leftovers(&self, group: &Group) -> Result<(), ProjectionError> {
+        let db = self.begin_exclusive().await?;
+        for target in &group.targets {
+            self.shared
+                .db
+                .schema(meta::drop_leftovers(&db, target.projection.model(), target.version))
+                .await?;
+        }
+        Ok(db.end().await?)
     }
 
     /// Makes the previous version active again, once it contains what the live one does; that becomes the previous one.
@@ -100,7 +113,7 @@ impl Admin {
         let _operation = self.exclusive()?;
         let mut targets = Vec::new();
         for projection in self.named(&[name])? {
-            let state = meta::load_one(&self.shared.db.writer, name).await?;
+            let state = meta::load_one(&self.shared.db.writer(), name).await?;
             let (version, checkpoint) =
                 state.previous().ok_or_else(|| ProjectionError::NoPrevious(name.to_owned()))?;
             if checkpoint.schema_version != projection.model().schema_version {
@@ -120,12 +133,12 @@ impl Admin {
     pub async fn drop_old(&self, name: &str) -> Result<(), ProjectionError> {
         let _operation = self.exclusive()?;
         for projection in self.named(&[name])? {
-            let db = self.shared.db.begin_write().await?;
-            let state = meta::load_one(&db, name).await?;
+            let db = self.begin_exclusive().await?;
+            let state = meta::load_one(&*db, name).await?;
             let previous =
                 state.previous_version.ok_or_else(|| ProjectionError::NoPrevious(name.to_owned()))?;
-            meta::drop_version(&db, projection.model(), previous).await?;
-            db.commit().await?;
+            self.shared.db.schema(meta::drop_version(&db, projection.model(), previous)).await?;
+            db.end().await?;
         }
         Ok(())
     }

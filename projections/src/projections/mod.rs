@@ -10,7 +10,10 @@ pub use members::Members;
 pub(crate) use members::search_key;
 pub use message_history::MessageHistory;
 pub use rooms::Rooms;
+#[cfg(test)]
+pub(crate) use unread::Cursor;
 pub use unread::Unread;
+pub(crate) use unread::UnreadChanges;
 
 use crate::Projection;
 use std::sync::Arc;

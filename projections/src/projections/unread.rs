@@ -25,21 +25,22 @@ pub struct Unread;
 /// What happened to one member's cursor in one room. The read number only grows; coming and going is kept apart from
 /// it, so that batches can be cut anywhere.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-struct Cursor {
-    read_seq: u64,
+pub(crate) struct Cursor {
+    pub read_seq: u64,
     /// Whether the member came (true) or went (false), if either.
-    joined: Option<bool>,
+    pub joined: Option<bool>,
 }
 
+/// What a batch changes, whatever the counts are kept in.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct UnreadChanges {
-    heads: BTreeMap<RoomId, u64>,
-    deleted: BTreeSet<(RoomId, u64)>,
-    cursors: BTreeMap<(MemberId, RoomId), Cursor>,
+pub(crate) struct UnreadChanges {
+    pub heads: BTreeMap<RoomId, u64>,
+    pub deleted: BTreeSet<(RoomId, u64)>,
+    pub cursors: BTreeMap<(MemberId, RoomId), Cursor>,
 }
 
 impl UnreadChanges {
-    fn of(events: &[Envelope]) -> Self {
+    pub(crate) fn of(events: &[Envelope]) -> Self {
         let mut changes = Self::default();
         for envelope in events {
             match &envelope.event {

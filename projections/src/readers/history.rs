@@ -42,8 +42,8 @@ impl HistoryReader for Readers {
         range: Range,
         limit: usize,
     ) -> Result<Vec<MessageView>, ReadError> {
-        self.read(&[&MESSAGE_HISTORY], async {
-            let mut found = page(room, range, limit).all(&self.shared.db.readers).await?;
+        self.read(&[&MESSAGE_HISTORY], move |db| async move {
+            let mut found = page(room, range, limit).all(&db).await?;
             if !matches!(range, Range::After(_)) {
                 found.reverse();
             }
@@ -53,8 +53,8 @@ impl HistoryReader for Readers {
     }
 
     async fn message(&self, room: RoomId, number: u64) -> Result<Option<MessageView>, ReadError> {
-        self.read(&[&MESSAGE_HISTORY], async {
-            let found = one(room, number).one(&self.shared.db.readers).await?;
+        self.read(&[&MESSAGE_HISTORY], move |db| async move {
+            let found = one(room, number).one(&db).await?;
             found.map(MessageView::try_from).transpose()
         })
         .await

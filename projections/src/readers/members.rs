@@ -50,8 +50,8 @@ impl MemberReader for Readers {
     ) -> Result<Page<MemberView>, ReadError> {
         let size = page_size(limit);
         let select = page(query, cursor, size)?;
-        self.read(&[&MEMBERS], async {
-            let found = select.all(&self.shared.db.readers).await?;
+        self.read(&[&MEMBERS], move |db| async move {
+            let found = select.all(&db).await?;
             let cursor = |row: &member::Model| cursor::encode(SEARCH, [&row.search_key, &row.member_id]);
             paged(found, size, cursor, MemberView::try_from)
         })
@@ -60,8 +60,8 @@ impl MemberReader for Readers {
 
     async fn member(&self, member: MemberId) -> Result<Option<MemberView>, ReadError> {
         let select = member::Entity::find().filter(member::Column::MemberId.eq(values::id(member.as_uuid())));
-        self.read(&[&MEMBERS], async {
-            select.one(&self.shared.db.readers).await?.map(MemberView::try_from).transpose()
+        self.read(&[&MEMBERS], move |db| async move {
+            select.one(&db).await?.map(MemberView::try_from).transpose()
         })
         .await
     }

@@ -9,8 +9,8 @@ mod positions;
 mod rooms;
 mod unread;
 
-use crate::shared::Shared;
-use sea_orm::DbErr;
+use crate::{failures, shared::Shared};
+use sea_orm::{DatabaseConnection, DbErr};
 use std::{sync::Arc, time::Duration};
 use verbatim_application::ports::ReadError;
 use verbatim_migrations::read_models::ReadModel;
@@ -45,17 +45,36 @@ impl Readers {
     }
 
     /// Runs a read of some projections, unless they are not to be read now, and not for longer than [`READ_LIMIT`].
-    async fn read<T>(
+    async fn read<T, F>(
         &self,
         models: &[&ReadModel],
-        query: impl Future<Output = Result<T, DbErr>>,
-    ) -> Result<T, ReadError> {
+        query: impl FnOnce(DatabaseConnection) -> F,
+    ) -> Result<T, ReadError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, DbErr>> + Send + 'static,
+    {
         for model in models {
             if self.shared.gate.is_closed(model.name) {
                 return Err(unavailable(Refused::Closed(model.name)));
             }
         }
-        match tokio::time::timeout(READ_LIMIT, query).await {
+        let db = &self.shared.db;
+        let query = query(db.reader());
+        let result = if db.is_mysql() {
+            // On a task of its own, which nobody breaks off: a connection must not go back to the pool in the middle of
+            // an answer. The server ends what takes too long.
+            let query = tokio::spawn(query);
+            tokio::time::timeout(READ_LIMIT, query)
+                .await
+                .map(|done| done.unwrap_or(Err(failures::broken_off())))
+        } else {
+            tokio::time::timeout(READ_LIMIT, query).await
+        };
+        if !matches!(&result, Ok(Ok(_))) && !matches!(&result, Ok(Err(error)) if !failures::is_away(error)) {
+            db.readers_failed();
+        }
+        match result {
             Ok(result) => result.map_err(unavailable),
             Err(_) => Err(unavailable(Refused::Slow)),
         }

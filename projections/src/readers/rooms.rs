@@ -66,17 +66,18 @@ pub(super) fn open_rooms(cursor: Option<&str>, size: usize) -> Result<Select<roo
 impl RoomReader for Readers {
     async fn room(&self, room: RoomId) -> Result<Option<RoomView>, ReadError> {
         let select = room::Entity::find().filter(room::Column::RoomId.eq(values::id(room.as_uuid())));
-        self.read(&[&ROOMS], async {
-            select.one(&self.shared.db.readers).await?.map(RoomView::try_from).transpose()
-        })
+        self.read(
+            &[&ROOMS],
+            move |db| async move { select.one(&db).await?.map(RoomView::try_from).transpose() },
+        )
         .await
     }
 
     async fn discover(&self, cursor: Option<&str>, limit: usize) -> Result<Page<RoomView>, ReadError> {
         let size = page_size(limit);
         let select = open_rooms(cursor, size)?;
-        self.read(&[&ROOMS], async {
-            let found = select.all(&self.shared.db.readers).await?;
+        self.read(&[&ROOMS], move |db| async move {
+            let found = select.all(&db).await?;
             let cursor = |row: &room::Model| cursor::encode(DISCOVER, [&row.created_at, &row.room_id]);
             paged(found, size, cursor, RoomView::try_from)
         })
@@ -101,8 +102,8 @@ impl RoomReader for Readers {
             id.into(),
             values::number(rows(size + 1)),
         ];
-        self.read(&[&ROOMS, &MEMBERS], async {
-            let found = bulk::query(&self.shared.db.readers, MEMBERS_SQL, values).await?;
+        self.read(&[&ROOMS, &MEMBERS], move |db| async move {
+            let found = bulk::query(&db, MEMBERS_SQL, values).await?;
             let found = found.iter().map(member_row).collect::<Result<_, _>>()?;
             let cursor = |(position, view): &(i64, RoomMemberView)| {
                 cursor::encode(MEMBERS_OF, [&position.to_string(), &view.member_id.to_string()])
@@ -130,8 +131,8 @@ impl RoomReader for Readers {
             id.into(),
             values::number(rows(size + 1)),
         ];
-        self.read(&[&ROOMS, &MESSAGE_HISTORY], async {
-            let found = bulk::query(&self.shared.db.readers, ROOMS_OF_SQL, values).await?;
+        self.read(&[&ROOMS, &MESSAGE_HISTORY], move |db| async move {
+            let found = bulk::query(&db, ROOMS_OF_SQL, values).await?;
             let found = found.iter().map(my_room_row).collect::<Result<_, _>>()?;
             let cursor = |(at, view): &(String, MyRoomView)| {
                 cursor::encode(ROOMS_OF, [at, &view.room.room_id.to_string()])

@@ -1,5 +1,5 @@
 use super::Readers;
-use crate::{entities::unread_count, meta, values};
+use crate::{db::begin_read, entities::unread_count, meta, values};
 use async_trait::async_trait;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, Select};
 use verbatim_application::{
@@ -26,10 +26,11 @@ pub(super) fn in_rooms(member: MemberId, rooms: &[RoomId]) -> Select<unread_coun
 #[async_trait]
 impl UnreadReader for Readers {
     async fn unread_in(&self, member: MemberId, rooms: &[RoomId]) -> Result<Vec<UnreadView>, ReadError> {
-        self.read(&[&UNREAD], async {
-            let mut counts = Vec::with_capacity(rooms.len());
-            for rooms in rooms.chunks(ROOMS_PER_QUERY) {
-                for row in in_rooms(member, rooms).all(&self.shared.db.readers).await? {
+        let queries: Vec<_> = rooms.chunks(ROOMS_PER_QUERY).map(|rooms| in_rooms(member, rooms)).collect();
+        self.read(&[&UNREAD], move |db| async move {
+            let mut counts = Vec::new();
+            for query in queries {
+                for row in query.all(&db).await? {
                     counts.push(UnreadView::try_from(row)?);
                 }
             }
@@ -39,11 +40,12 @@ impl UnreadReader for Readers {
     }
 
     async fn unread(&self, member: MemberId) -> Result<UnreadSnapshot, ReadError> {
-        self.read(&[&UNREAD], async {
-            // Position and counts out of one state: a push after the position changes these very counts.
-            let db = self.shared.db.begin_read().await?;
-            let position = meta::load_one(&db, UNREAD.name).await?.active()?.position;
+        self.read(&[&UNREAD], move |db| async move {
+            // Position and counts out of one state: a push after the position changes these very counts. The counts come
+            // first, because MySQL shows a view as it is when it is asked, and from then on keeps it.
+            let db = begin_read(db).await?;
             let found = of_member(member).all(&db).await?;
+            let position = meta::load_one(&db, UNREAD.name).await?.active()?.position;
             db.rollback().await?;
             let rooms = found.into_iter().map(UnreadView::try_from).collect::<Result<_, _>>()?;
             Ok(UnreadSnapshot { position, rooms })

@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 pub mod contract;
+pub mod elections;
 pub mod log;
 pub mod model;
 pub mod tables;
@@ -17,11 +18,12 @@ use tempfile::TempDir;
 use tokio::{sync::broadcast, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use verbatim_application::{
-    ports::{Broadcast, BroadcastError, Clock, PushStream},
+    ports::{Broadcast, BroadcastError, Clock, Interest, Leadership, Listening, PushStream, Stretch},
     push::Push,
 };
 use verbatim_domain::Timestamp;
-use verbatim_projections::{Observer, ReadModels};
+use verbatim_projections::{Observer, Options, ReadModels};
+use verbatim_servers::{Database, MariaDb, mysql_database};
 
 /// The longest a test waits for anything.
 pub const LIMIT: Duration = Duration::from_secs(20);
@@ -41,15 +43,22 @@ pub fn at(seconds: i64) -> Timestamp {
 
 /// Collects what is published; refuses as often as told.
 pub struct Collector {
-    sender: broadcast::Sender<Arc<Vec<Push>>>,
+    pub sender: broadcast::Sender<Arc<Vec<Push>>>,
     pub taken: Mutex<Vec<Push>>,
+    /// From where to where each one that was taken went.
+    pub stretches: Mutex<Vec<(u64, u64)>>,
     pub refusals: Mutex<u32>,
 }
 
 impl Collector {
     pub fn new() -> Arc<Self> {
         let sender = broadcast::Sender::new(1_024);
-        Arc::new(Self { sender, taken: Mutex::default(), refusals: Mutex::default() })
+        Arc::new(Self {
+            sender,
+            taken: Mutex::default(),
+            stretches: Mutex::default(),
+            refusals: Mutex::default(),
+        })
     }
 
     pub fn positions(&self) -> Vec<u64> {
@@ -59,7 +68,7 @@ impl Collector {
 
 #[async_trait::async_trait]
 impl Broadcast for Collector {
-    async fn publish(&self, pushes: Vec<Push>) -> Result<(), BroadcastError> {
+    async fn publish(&self, stretch: Stretch) -> Result<(), BroadcastError> {
         {
             let mut refusals = self.refusals.lock().unwrap();
             if *refusals > 0 {
@@ -67,38 +76,81 @@ impl Broadcast for Collector {
                 return Err(BroadcastError("told to refuse".into()));
             }
         }
-        self.taken.lock().unwrap().extend(pushes.iter().cloned());
-        let _ = self.sender.send(Arc::new(pushes));
+        self.taken.lock().unwrap().extend(stretch.pushes.iter().cloned());
+        self.stretches.lock().unwrap().push((stretch.after, stretch.upto));
+        let _ = self.sender.send(Arc::new(stretch.pushes));
         Ok(())
     }
 
+    async fn publish_ephemeral(&self, _: Push) -> Result<(), BroadcastError> {
+        unreachable!("nothing ephemeral is projected")
+    }
+
     fn subscribe(&self) -> PushStream {
-        self.sender.subscribe()
+        unreachable!("the tests look at what was taken")
+    }
+
+    fn listen(&self, _: Interest) -> Arc<dyn Listening> {
+        unreachable!("the tests look at what was taken")
     }
 }
 
-/// Read models in a folder of their own, over a log in memory.
+/// Where read models are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backend {
+    Sqlite,
+    MySql,
+}
+
+/// A database of one's own.
+pub enum Store {
+    File(TempDir),
+    Server(Database<MariaDb>),
+    /// On a server that somebody else looks after.
+    Url(String),
+}
+
+/// Read models in a database of their own, over a log in memory.
 pub struct Bench {
-    pub folder: TempDir,
+    pub store: Store,
     pub log: Arc<MemoryLog>,
     pub broadcast: Arc<Collector>,
 }
 
 impl Bench {
-    pub fn new() -> Self {
-        Self::over(MemoryLog::new())
+    pub fn new(backend: Backend) -> Self {
+        Self::over(backend, MemoryLog::new())
     }
 
-    pub fn over(log: Arc<MemoryLog>) -> Self {
-        Self { folder: tempfile::tempdir().unwrap(), log, broadcast: Collector::new() }
+    pub fn over(backend: Backend, log: Arc<MemoryLog>) -> Self {
+        let store = match backend {
+            Backend::Sqlite => Store::File(tempfile::tempdir().unwrap()),
+            Backend::MySql => Store::Server(mysql_database()),
+        };
+        Self { store, log, broadcast: Collector::new() }
     }
 
+    pub fn backend(&self) -> Backend {
+        match self.store {
+            Store::File(_) => Backend::Sqlite,
+            Store::Server(_) | Store::Url(_) => Backend::MySql,
+        }
+    }
+
+    /// The file, if it is one.
     pub fn path(&self) -> PathBuf {
-        self.folder.path().join("read.db")
+        match &self.store {
+            Store::File(folder) => folder.path().join("read.db"),
+            Store::Server(_) | Store::Url(_) => panic!("there is no file"),
+        }
     }
 
     pub fn url(&self) -> String {
-        format!("sqlite:{}", self.path().display())
+        match &self.store {
+            Store::File(_) => format!("sqlite:{}", self.path().display()),
+            Store::Server(database) => database.url().to_owned(),
+            Store::Url(url) => url.clone(),
+        }
     }
 
     pub async fn open(&self) -> ReadModels {
@@ -109,6 +161,18 @@ impl Bench {
     pub async fn open_observed(&self, observer: Arc<dyn Observer>) -> ReadModels {
         let (log, broadcast) = (self.log.clone(), self.broadcast.clone());
         ReadModels::open_observed(&self.url(), log, broadcast, Arc::new(FixedClock), observer).await.unwrap()
+    }
+
+    /// Opens as one of a cluster.
+    pub async fn join(&self, leadership: Arc<dyn Leadership>) -> ReadModels {
+        self.join_by(&self.url(), leadership).await
+    }
+
+    /// Opens as one of a cluster, over a line of its own to the database.
+    pub async fn join_by(&self, url: &str, leadership: Arc<dyn Leadership>) -> ReadModels {
+        let (log, broadcast) = (self.log.clone(), self.broadcast.clone());
+        let options = Options { leadership: Some(leadership), ..Options::default() };
+        ReadModels::open_with(url, log, broadcast, Arc::new(FixedClock), options).await.unwrap()
     }
 
     /// Opens and runs.
@@ -161,6 +225,25 @@ impl Drop for Running {
             task.abort();
         }
     }
+}
+
+/// Makes a test of each of these functions on each database.
+#[macro_export]
+macro_rules! on_each_database {
+    ($($test:ident),* $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                super::$test(super::common::Backend::Sqlite).await;
+            })*
+        }
+        mod mysql {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                super::$test(super::common::Backend::MySql).await;
+            })*
+        }
+    };
 }
 
 /// Waits until something holds, looking again and again.

@@ -1,6 +1,6 @@
 //! Looking into the read-model database, as an analyst or a vandal would.
 
-use super::Bench;
+use super::{Backend, Bench};
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, QueryResult, Statement, Value};
 
 pub async fn connect(bench: &Bench) -> DatabaseConnection {
@@ -23,6 +23,23 @@ pub async fn query(bench: &Bench, sql: &str, values: Vec<Value>) -> Vec<QueryRes
     let rows = db.query_all_raw(statement).await.unwrap();
     db.close().await.unwrap();
     rows
+}
+
+/// Names of the tables whose name fits this pattern of LIKE, with a backslash before what is no wildcard.
+pub async fn names(bench: &Bench, pattern: &str) -> Vec<String> {
+    let sql = match bench.backend() {
+        Backend::Sqlite => format!(
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE '{pattern}' ESCAPE '\\'"
+        ),
+        Backend::MySql => format!(
+            "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() \
+             AND table_type = 'BASE TABLE' AND table_name LIKE '{}'",
+            pattern.replace('\\', "\\\\")
+        ),
+    };
+    let mut names = texts(bench, &sql).await;
+    names.sort();
+    names
 }
 
 /// The first column of a query, as text.

@@ -3,8 +3,8 @@
 
 use super::{
     super::{
-        EventStreams, HttpObserver, HttpOptions, HttpState, Readiness, Resource, app, openapi_document,
-        problem,
+        EventStreams, HttpObserver, HttpOptions, HttpState, Readiness, ReadinessState, Resource, app,
+        openapi_document, problem,
     },
     ports::{Counter, Identity, Log},
     readers::Readers,
@@ -66,9 +66,11 @@ impl HttpObserver for Probe {
 
 #[async_trait]
 impl Readiness for Probe {
-    async fn check(&self) -> Vec<(&'static str, Result<(), String>)> {
+    async fn check(&self) -> Vec<(&'static str, ReadinessState)> {
         let broken = self.broken.lock().unwrap().clone();
-        vec![("event log", broken.map_or(Ok(()), Err)), ("read models", Ok(()))]
+        let log = broken.map_or(ReadinessState::Ready, ReadinessState::Away);
+        let redis = ReadinessState::Degraded("it does not answer".to_owned());
+        vec![("event log", log), ("read models", ReadinessState::Ready), ("redis", redis)]
     }
 }
 

@@ -48,9 +48,14 @@ pub fn events(stream: StreamId, sequences: std::ops::RangeInclusive<u64>) -> Vec
     sequences.map(|sequence| event(stream, sequence)).collect()
 }
 
-/// A snapshot.
-pub fn snapshot(stream: StreamId, sequence: u64, payload: &str) -> NewSnapshot {
-    NewSnapshot { stream, sequence, payload: payload.to_owned() }
+/// A snapshot of this state.
+pub fn snapshot(stream: StreamId, sequence: u64, state: &str) -> NewSnapshot {
+    NewSnapshot { stream, sequence, payload: snapshot_payload(state) }
+}
+
+/// What is stored of this state: JSON, as the port says; its spaces are to be kept too.
+pub fn snapshot_payload(state: &str) -> String {
+    format!(r#"{{ "state":"{state}" }}"#)
 }
 
 /// Appends, and it must work; gives the first position.

@@ -1,14 +1,12 @@
-//! The read-model database: one connection that writes, several that read.
+//! Connections to a SQLite file.
 
-use crate::{ProjectionError, dialect};
+use crate::failures;
 use sea_orm::{
     ConnectOptions, Database as Connector, DatabaseConnection, DatabaseTransaction, DbErr,
     SqliteTransactionMode, TransactionOptions, TransactionTrait,
     sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
 };
-use sea_orm_migration::MigratorTrait;
 use std::time::Duration;
-use verbatim_migrations::read_models::Migrator;
 
 /// How many connections read. A read keeps one for some 100 µs; more would only take memory.
 const READERS: u32 = 4;
@@ -34,65 +32,36 @@ const ROWS_AHEAD: usize = 512;
 /// Prepared statements kept by a connection: each bulk statement comes in up to ten lengths.
 const STATEMENTS: usize = 256;
 
-/// Both pools.
-#[derive(Debug, Clone)]
-pub(crate) struct Database {
-    /// One connection: SQLite has one writer at a time, and waiting here is fair where waiting there is not.
-    pub writer: DatabaseConnection,
-    /// For everything that only reads.
-    pub readers: DatabaseConnection,
-}
+/// Opens the file, creating it if need be: the connection that writes, and those that read.
+pub(super) async fn open(url: &str) -> Result<(DatabaseConnection, DatabaseConnection), DbErr> {
+    let mut options = options(url);
+    options.max_connections(1).min_connections(1).map_sqlx_sqlite_opts(|sqlite| {
+        sqlite
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // A power cut may lose the last transactions, never the order of them; they are in the log.
+            .synchronous(SqliteSynchronous::Normal)
+            .busy_timeout(BUSY_LIMIT)
+            .statement_cache_capacity(STATEMENTS)
+            .pragma("wal_autocheckpoint", CHECKPOINT_PAGES.to_string())
+            .pragma("journal_size_limit", WAL_LIMIT_BYTES.to_string())
+            .pragma("cache_size", format!("-{WRITER_CACHE_KIB}"))
+            // Last: what opening itself has to wait for, it waits for longer.
+            .pragma("busy_timeout", BUSY_TIMEOUT.as_millis().to_string())
+    });
+    let writer = Connector::connect(options).await?;
 
-impl Database {
-    /// Opens the database, creating it and bringing its schema up to date as needed.
-    pub(crate) async fn connect(url: &str) -> Result<Self, DbErr> {
-        let mut options = options(url);
-        options.max_connections(1).min_connections(1).map_sqlx_sqlite_opts(|sqlite| {
-            sqlite
-                .create_if_missing(true)
-                .journal_mode(SqliteJournalMode::Wal)
-                // A power cut may lose the last transactions, never the order of them; they are in the log.
-                .synchronous(SqliteSynchronous::Normal)
-                .busy_timeout(BUSY_LIMIT)
-                .statement_cache_capacity(STATEMENTS)
-                .pragma("wal_autocheckpoint", CHECKPOINT_PAGES.to_string())
-                .pragma("journal_size_limit", WAL_LIMIT_BYTES.to_string())
-                .pragma("cache_size", format!("-{WRITER_CACHE_KIB}"))
-                // Last: what opening itself has to wait for, it waits for longer.
-                .pragma("busy_timeout", BUSY_TIMEOUT.as_millis().to_string())
-        });
-        let writer = Connector::connect(options).await?;
-        migrate(&writer).await?;
-
-        let mut options = self::options(url);
-        options.max_connections(READERS).map_sqlx_sqlite_opts(|sqlite| {
-            sqlite
-                .busy_timeout(BUSY_LIMIT)
-                .statement_cache_capacity(STATEMENTS)
-                .row_buffer_size(ROWS_AHEAD)
-                .pragma("query_only", "ON")
-                .pragma("cache_size", format!("-{READER_CACHE_KIB}"))
-        });
-        let readers = Connector::connect(options).await?;
-        Ok(Self { writer, readers })
-    }
-
-    /// Closes all connections, the writing one last: it leaves the file without a write-ahead log.
-    pub(crate) async fn close(&self) -> Result<(), ProjectionError> {
-        self.readers.close_by_ref().await?;
-        Ok(self.writer.close_by_ref().await?)
-    }
-
-    /// A transaction that may write. On SQLite it takes the lock at once: one that read first could find it taken when
-    /// it wants to write.
-    pub(crate) async fn begin_write(&self) -> Result<DatabaseTransaction, DbErr> {
-        begin_write(&self.writer).await
-    }
-
-    /// A transaction in which all reads see one state.
-    pub(crate) async fn begin_read(&self) -> Result<DatabaseTransaction, DbErr> {
-        self.readers.begin().await
-    }
+    let mut options = self::options(url);
+    options.max_connections(READERS).map_sqlx_sqlite_opts(|sqlite| {
+        sqlite
+            .busy_timeout(BUSY_LIMIT)
+            .statement_cache_capacity(STATEMENTS)
+            .row_buffer_size(ROWS_AHEAD)
+            .pragma("query_only", "ON")
+            .pragma("cache_size", format!("-{READER_CACHE_KIB}"))
+    });
+    let readers = Connector::connect(options).await?;
+    Ok((writer, readers))
 }
 
 fn options(url: &str) -> ConnectOptions {
@@ -107,7 +76,7 @@ fn options(url: &str) -> ConnectOptions {
     options
 }
 
-async fn begin_write(db: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
+pub(super) async fn begin_write(db: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
     let options = TransactionOptions {
         sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
         ..TransactionOptions::default()
@@ -115,7 +84,7 @@ async fn begin_write(db: &DatabaseConnection) -> Result<DatabaseTransaction, DbE
     let patience = tokio::time::Instant::now() + BUSY_LIMIT;
     loop {
         match db.begin_with_options(options).await {
-            Err(error) if dialect::is_busy(&error) && tokio::time::Instant::now() < patience => {
+            Err(error) if failures::is_busy(&error) && tokio::time::Instant::now() < patience => {
                 tokio::time::sleep(BUSY_POLL).await;
             }
             begun => return begun,
@@ -123,17 +92,10 @@ async fn begin_write(db: &DatabaseConnection) -> Result<DatabaseTransaction, DbE
     }
 }
 
-/// In one transaction, so that two processes that start together do not both create the tables.
-async fn migrate(db: &DatabaseConnection) -> Result<(), DbErr> {
-    let txn = begin_write(db).await?;
-    Migrator::up(&txn, None).await?;
-    txn.commit().await
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bulk;
+    use crate::{bulk, db::Database};
     use sea_orm::ConnectionTrait;
 
     async fn insert(db: &DatabaseTransaction, rows: usize) -> Result<u64, DbErr> {
@@ -150,7 +112,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", folder.path().join("read.db").display());
         let db = Database::connect(&url).await.unwrap();
-        db.writer.execute_unprepared("PRAGMA max_page_count = 60").await.unwrap();
+        db.writer().execute_unprepared("PRAGMA max_page_count = 60").await.unwrap();
         for _ in 0..3 {
             let txn = db.begin_write().await.unwrap();
             insert(&txn, 1).await.unwrap();
@@ -158,7 +120,7 @@ mod tests {
             assert!(full.is_err_and(|error| error.to_string().contains("full")));
             drop(txn);
         }
-        db.writer.execute_unprepared("PRAGMA max_page_count = 1000000").await.unwrap();
+        db.writer().execute_unprepared("PRAGMA max_page_count = 1000000").await.unwrap();
         let txn = db.begin_write().await.unwrap();
         let left = bulk::query(&txn, "SELECT COUNT(*) AS n FROM message_senders_v1", vec![]).await.unwrap();
         assert_eq!(left[0].try_get::<i64>("", "n").unwrap(), 0, "nothing half-written");
@@ -168,7 +130,7 @@ mod tests {
         assert!(tokio::time::timeout(Duration::from_millis(100), other).await.is_err());
         txn.commit().await.unwrap();
         let left =
-            bulk::query(&db.readers, "SELECT COUNT(*) AS n FROM message_senders", vec![]).await.unwrap();
+            bulk::query(&db.reader(), "SELECT COUNT(*) AS n FROM message_senders", vec![]).await.unwrap();
         assert_eq!(left[0].try_get::<i64>("", "n").unwrap(), 10_000);
     }
 }

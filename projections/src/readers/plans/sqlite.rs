@@ -1,21 +1,19 @@
-//! Every query of the read side walks along a key: whatever grows, a page costs the same.
-
-use super::{cursor, history, members, rooms, unread};
-use crate::{bulk, db::Database, dialect};
+use super::{NOBODY, NULL};
+use crate::{
+    bulk,
+    db::Database,
+    dialect,
+    readers::{cursor, history, members, rooms, unread},
+};
 use sea_orm::{DbBackend, QueryTrait, Value};
-use uuid::Uuid;
 use verbatim_application::ports::Range;
-use verbatim_domain::{MemberId, RoomId};
-
-const NULL: RoomId = RoomId::from_uuid(Uuid::nil());
-const NOBODY: MemberId = MemberId::from_uuid(Uuid::nil());
 
 /// What SQLite is going to do, a step a line.
 async fn plan(sql: &str, values: Vec<Value>) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", folder.path().join("read.db").display());
     let db = Database::connect(&url).await.unwrap();
-    let rows = bulk::query(&db.readers, format!("EXPLAIN QUERY PLAN {sql}"), values).await.unwrap();
+    let rows = bulk::query(&db.reader(), format!("EXPLAIN QUERY PLAN {sql}"), values).await.unwrap();
     rows.iter().map(|row| row.try_get("", "detail").unwrap()).collect()
 }
 

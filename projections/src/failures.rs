@@ -1,0 +1,64 @@
+//! What a failure of the database means.
+
+use sea_orm::{
+    ConnAcquireErr, DbErr, RuntimeErr,
+    sqlx::{self, mysql::MySqlDatabaseError, sqlite::SqliteError},
+};
+use std::time::Duration;
+
+/// MySQL: waited too long for a lock; chosen to give way in a deadlock.
+const LOCKED: [u16; 2] = [1205, 1213];
+/// MySQL: too many connections, shutting down, starting up, killed, or hung up.
+const NOT_SERVING: [u16; 7] = [1040, 1053, 1077, 1079, 1152, 1927, 3169];
+
+/// The server gave no answer in time.
+pub(crate) fn late(limit: Duration) -> DbErr {
+    DbErr::Conn(RuntimeErr::Internal(format!("the database server gave no answer in {limit:?}")))
+}
+
+/// What was asked on a task of its own ended without an answer, which only a panic or the end of the runtime does.
+pub(crate) fn broken_off() -> DbErr {
+    DbErr::Conn(RuntimeErr::Internal("the question to the database was broken off".to_owned()))
+}
+
+/// Another process changes the schema, and takes its time.
+pub(crate) fn schema_taken() -> DbErr {
+    DbErr::Conn(RuntimeErr::Internal("another process is changing the schema of the read models".to_owned()))
+}
+
+fn of_sqlx(error: &DbErr) -> Option<&sqlx::Error> {
+    match error {
+        DbErr::Conn(RuntimeErr::SqlxError(error))
+        | DbErr::Exec(RuntimeErr::SqlxError(error))
+        | DbErr::Query(RuntimeErr::SqlxError(error)) => Some(error),
+        _ => None,
+    }
+}
+
+fn mysql_number(error: &sqlx::Error) -> Option<u16> {
+    Some(error.as_database_error()?.try_downcast_ref::<MySqlDatabaseError>()?.number())
+}
+
+/// Whether another writer has what this one wants now, so that trying again helps. SQLite's primary code for that is 5;
+/// extended codes keep it in the lowest byte.
+pub(crate) fn is_busy(error: &DbErr) -> bool {
+    let Some(error) = of_sqlx(error) else { return false };
+    if let Some(number) = mysql_number(error) {
+        return LOCKED.contains(&number);
+    }
+    let sqlite = error.as_database_error().and_then(|error| error.try_downcast_ref::<SqliteError>());
+    let code = sqlite.and_then(|error| sqlx::error::DatabaseError::code(error)?.parse::<u32>().ok());
+    code.is_some_and(|code| code & 0xff == 5)
+}
+
+/// Whether the database can't be reached, or does not answer: it may be back later, and nothing is wrong with what was
+/// asked.
+pub(crate) fn is_away(error: &DbErr) -> bool {
+    if let DbErr::ConnectionAcquire(ConnAcquireErr::Timeout) | DbErr::Conn(RuntimeErr::Internal(_)) = error {
+        return true;
+    }
+    of_sqlx(error).is_some_and(|error| match error {
+        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::Protocol(_) => true,
+        error => mysql_number(error).is_some_and(|number| NOT_SERVING.contains(&number)),
+    })
+}
