@@ -69,8 +69,12 @@ async fn when_the_log_cannot_be_read_commands_and_looks_say_so() {
     let unknown_room = verbatim_domain::RoomId::from_uuid(uuid::Uuid::from_u128(77));
     let sent = within(node.send(member(1), unknown_room, "x").wait()).await;
     assert_eq!(sent.expect_err("no disk").class, ErrorClass::Unavailable);
-    let looked = within(node.app.admit(member(1), unknown_room)).await;
+    let looked = within(node.app.bus.room(unknown_room, |_, _| Ok(()))).await;
     assert_eq!(looked.expect_err("no disk").class, ErrorClass::Unavailable);
+    // Whom the read models know in a room may go on reading it; these here know everybody everywhere.
+    within(node.app.admit(member(1), unknown_room)).await.expect("a member by the read models");
+    let heard = within(node.app.admit_listener(member(1), unknown_room, Some(7))).await;
+    assert_eq!(heard.expect("a member by the read models"), Some(7), "what was seen is believed");
     let keyed = node.app.begin_send(member(1), room, body("x"), key("k")).expect("it is queued");
     assert_eq!(within(keyed.wait()).await.expect_err("no disk").class, ErrorClass::Unavailable);
     // What needs no reading goes on; an outsider is not refused on state that can't be checked.
