@@ -14,22 +14,33 @@ const POLL: Duration = Duration::from_millis(5);
 #[derive(Debug)]
 pub struct Port {
     number: u16,
-    _lock: File,
+    _locks: Vec<File>,
 }
+
+/// How far a Redis Cluster's own port is from the one for clients.
+const BUS: u16 = 10_000;
 
 impl Port {
     /// Takes a free one.
     #[must_use]
     pub fn take() -> Self {
-        let folder = crate::programs::shared_folder().join("ports");
-        std::fs::create_dir_all(&folder).expect("a folder for port locks");
+        Self::take_if(|number| Some(vec![lock(number)?]))
+    }
+
+    /// Takes a free one whose partner, 10,000 higher, is free too: what a server of a Redis Cluster wants.
+    #[must_use]
+    pub fn take_with_bus() -> Self {
+        let both = |number: u16| Some(vec![lock(number)?, lock(number + BUS)?]);
+        Self::take_if(|number| both(number).filter(|_| RANGE.contains(&(number + BUS))))
+    }
+
+    fn take_if(locks: impl Fn(u16) -> Option<Vec<File>>) -> Self {
         let span = usize::from(RANGE.end - RANGE.start);
         let start = std::process::id() as usize * 7_919 + unique();
         for step in 0..span {
             let number = RANGE.start + u16::try_from((start + step * 31) % span).unwrap();
-            let lock = File::create(folder.join(number.to_string())).expect("a port lock");
-            if lock.try_lock().is_ok() && TcpListener::bind((Ipv4Addr::LOCALHOST, number)).is_ok() {
-                return Self { number, _lock: lock };
+            if let Some(locks) = locks(number) {
+                return Self { number, _locks: locks };
             }
         }
         panic!("no port is free");
@@ -46,6 +57,15 @@ impl Port {
     pub fn address(&self) -> SocketAddr {
         SocketAddr::from((Ipv4Addr::LOCALHOST, self.number))
     }
+}
+
+/// Holds a port if it is free.
+fn lock(number: u16) -> Option<File> {
+    let folder = crate::programs::shared_folder().join("ports");
+    std::fs::create_dir_all(&folder).expect("a folder for port locks");
+    let lock = File::create(folder.join(number.to_string())).expect("a port lock");
+    let free = lock.try_lock().is_ok() && TcpListener::bind((Ipv4Addr::LOCALHOST, number)).is_ok();
+    free.then_some(lock)
 }
 
 fn unique() -> usize {

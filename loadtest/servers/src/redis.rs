@@ -33,7 +33,7 @@ impl Redis {
 
     fn with(persistent: bool, clustered: bool) -> Self {
         let folder = tempfile::tempdir().expect("a folder for Redis");
-        let port = Port::take();
+        let port = if clustered { Port::take_with_bus() } else { Port::take() };
         let server = Self::launch(&port, &folder, persistent, clustered);
         let started = Self { server, port, folder, persistent, clustered };
         started.wait();
@@ -47,7 +47,6 @@ impl Redis {
         command.arg("--dir").arg(folder.path());
         command.args(["--appendonly", if persistent { "yes" } else { "no" }]);
         if clustered {
-            // Its own bus port must be below 65536 and free, which port + 10000 nearly always is.
             command.args(["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"]);
         }
         Server::start("redis-server", &mut command, &folder.path().join("log"))
