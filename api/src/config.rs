@@ -1,6 +1,8 @@
 //! Settings: flags over environment over file (`verbatim.toml`) over built-in defaults. Whatever its door, a wrong
 //! setting stops the start with its name.
 
+mod telemetry;
+
 use crate::http::Network;
 use clap::Args;
 use serde::Deserialize;
@@ -8,22 +10,13 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
 };
-use verbatim_observability::{LogFile, host_name};
+use telemetry::{node, number};
+use verbatim_observability::LogFile;
 
 /// The file that is read if it is there.
 const FILE: &str = "verbatim.toml";
 const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
 const DEFAULT_DATA: &str = "./verbatim-data";
-/// Longest name of a node, in bytes.
-const NODE_MAX: usize = 64;
-/// MiB of one log file.
-const LOG_FILE_MIB: u64 = 100;
-/// A TiB: whoever wants more wants no bound.
-const LOG_FILE_MIB_MAX: u64 = 1024 * 1024;
-/// Log files that are kept.
-const LOG_FILES: u64 = 10;
-/// Each is renamed when one is full.
-const LOG_FILES_MAX: u64 = 1_000;
 
 /// Settings as given: on the command line, in the environment or in the file. All are optional.
 #[derive(Debug, Default, Clone, Args, Deserialize)]
@@ -198,23 +191,6 @@ fn from_secret_file(name: &'static str, variable: &str) -> Result<Option<String>
     Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned()))
 }
 
-/// A whole number from a flag or the environment: clap names the flag, and this the variable.
-fn number(name: &'static str, text: &str) -> Result<u64, ConfigError> {
-    text.parse().map_err(|_| wrong(name, format!("{text} is no whole number")))
-}
-
-/// A name that is fit for logs, labels and URLs.
-fn node(given: Option<String>) -> Result<String, ConfigError> {
-    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    match given {
-        Some(name) if !(1..=NODE_MAX).contains(&name.len()) || !name.chars().all(fits) => {
-            Err(wrong("VERBATIM_NODE", format!("must be 1 to {NODE_MAX} of A-Z a-z 0-9 . _ -")))
-        }
-        Some(name) => Ok(name),
-        None => Ok(host_name().chars().filter(|c| fits(*c)).take(NODE_MAX).collect()),
-    }
-}
-
 fn list(text: Option<&str>) -> impl Iterator<Item = &str> {
     text.unwrap_or_default().split(',').map(str::trim).filter(|item| !item.is_empty())
 }
@@ -267,39 +243,6 @@ impl Given {
             trace_sample: self.trace_sample.or(file.trace_sample),
             trusted_proxies: self.trusted_proxies.or(file.trusted_proxies),
             cors_origins: self.cors_origins.or(file.cors_origins),
-        }
-    }
-
-    fn log_file(&self) -> Result<Option<LogFile>, ConfigError> {
-        let within = |name, given: Option<u64>, default, most: u64| match given.unwrap_or(default) {
-            0 => Err(wrong(name, "must be at least 1")),
-            more if more > most => Err(wrong(name, format!("must be at most {most}"))),
-            fine => Ok(fine),
-        };
-        let mib = within("VERBATIM_LOG_FILE_MIB", self.log_file_mib, LOG_FILE_MIB, LOG_FILE_MIB_MAX)?;
-        let files = within("VERBATIM_LOG_FILES", self.log_files, LOG_FILES, LOG_FILES_MAX)?;
-        let Some(path) = self.log_file.clone() else { return Ok(None) };
-        if path.file_name().is_none() {
-            return Err(wrong("VERBATIM_LOG_FILE", "names no file"));
-        }
-        let files_max = u32::try_from(files).unwrap_or(u32::MAX);
-        Ok(Some(LogFile { path, bytes_max: mib * 1024 * 1024, files_max }))
-    }
-
-    fn spans(&self) -> Result<Option<(String, f64)>, ConfigError> {
-        let sample = self.trace_sample.as_deref().unwrap_or("1");
-        let part = sample.parse().ok().filter(|part| (0.0..=1.0).contains(part));
-        let part =
-            part.ok_or_else(|| wrong("VERBATIM_TRACE_SAMPLE", format!("{sample} is no number from 0 to 1")))?;
-        match self.otlp_endpoint.as_deref() {
-            None => Ok(None),
-            Some(url) if url.strip_prefix("http://").is_some_and(|host| !host.is_empty()) => {
-                Ok(Some((url.to_owned(), part)))
-            }
-            Some(_) => {
-                let why = "must begin with http:// and name a host: a collector stands beside the node";
-                Err(wrong("VERBATIM_OTLP_ENDPOINT", why))
-            }
         }
     }
 
