@@ -1,6 +1,8 @@
 //! Settings: flags over environment over file (`verbatim.toml`) over built-in defaults. Whatever its door, a wrong
 //! setting stops the start with its name.
 
+mod telemetry;
+
 use crate::http::Network;
 use clap::Args;
 use serde::Deserialize;
@@ -8,6 +10,8 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
 };
+use telemetry::{node, number};
+use verbatim_observability::LogFile;
 
 /// The file that is read if it is there.
 const FILE: &str = "verbatim.toml";
@@ -40,6 +44,26 @@ pub struct Given {
     /// What is logged, e.g. info or verbatim_api=debug,warn
     #[arg(long, global = true, env = "VERBATIM_LOG", value_name = "FILTER")]
     pub log: Option<String>,
+    /// Name of this node in logs [default: the machine's host name]
+    #[arg(long, global = true, env = "VERBATIM_NODE", value_name = "NAME")]
+    pub node: Option<String>,
+    /// File that the service logs into, beside its standard output [default: none]
+    #[arg(long, global = true, env = "VERBATIM_LOG_FILE", value_name = "FILE")]
+    pub log_file: Option<PathBuf>,
+    /// Size in MiB at which the log file is put aside [default: 100]
+    #[arg(long, global = true, env = "VERBATIM_LOG_FILE_MIB", value_name = "MIB",
+          value_parser = |text: &str| number("VERBATIM_LOG_FILE_MIB", text))]
+    pub log_file_mib: Option<u64>,
+    /// Log files that are kept, the one that is written to included [default: 10]
+    #[arg(long, global = true, env = "VERBATIM_LOG_FILES", value_name = "NUMBER",
+          value_parser = |text: &str| number("VERBATIM_LOG_FILES", text))]
+    pub log_files: Option<u64>,
+    /// Collector that takes spans, OTLP over HTTP, e.g. http://127.0.0.1:4318 [default: none]
+    #[arg(long, global = true, env = "VERBATIM_OTLP_ENDPOINT", value_name = "URL")]
+    pub otlp_endpoint: Option<String>,
+    /// Which part of the traces that begin here is sampled for it, 0 to 1 [default: 1]
+    #[arg(long, global = true, env = "VERBATIM_TRACE_SAMPLE", value_name = "PART")]
+    pub trace_sample: Option<String>,
     /// Proxies, comma separated, whose X-Forwarded-For is believed [default: none]
     #[arg(long, global = true, env = "VERBATIM_TRUSTED_PROXIES", value_name = "ADDRESSES")]
     pub trusted_proxies: Option<String>,
@@ -73,6 +97,12 @@ pub struct Config {
     pub jwt_secret: Option<String>,
     /// Log filter.
     pub log: Option<String>,
+    /// Name of this node.
+    pub node: String,
+    /// File that the service logs into.
+    pub log_file: Option<LogFile>,
+    /// Collector that takes spans, and which part of the traces that begin here it is given.
+    pub spans: Option<(String, f64)>,
     /// Proxies that are believed.
     pub trusted_proxies: Vec<Network>,
     /// Origins that are allowed.
@@ -205,6 +235,12 @@ impl Given {
             redis_url: self.redis_url.or(file.redis_url),
             jwt_secret: secret.or(self.jwt_secret).or(file.jwt_secret),
             log: self.log.or(file.log),
+            node: self.node.or(file.node),
+            log_file: self.log_file.or(file.log_file),
+            log_file_mib: self.log_file_mib.or(file.log_file_mib),
+            log_files: self.log_files.or(file.log_files),
+            otlp_endpoint: self.otlp_endpoint.or(file.otlp_endpoint),
+            trace_sample: self.trace_sample.or(file.trace_sample),
             trusted_proxies: self.trusted_proxies.or(file.trusted_proxies),
             cors_origins: self.cors_origins.or(file.cors_origins),
         }
@@ -241,8 +277,12 @@ impl Given {
                     .ok_or_else(|| wrong("VERBATIM_CORS_ORIGINS", format!("{origin} is no http(s) origin")))
             })
             .collect::<Result<_, _>>()?;
+        let (log_file, spans) = (self.log_file()?, self.spans()?);
         Ok(Config {
             listen,
+            node: node(self.node)?,
+            log_file,
+            spans,
             stores,
             data,
             jwt_secret: self.jwt_secret,
@@ -327,6 +367,15 @@ mod tests {
             ("read_model_url = 'sqlite:'", "VERBATIM_READ_MODEL_URL"),
             ("redis_url = 'redis://x'", "VERBATIM_EVENT_STORE_URL"),
             ("jwt_secret = 'hunter2'", "VERBATIM_JWT_SECRET"),
+            ("node = 'a b'", "VERBATIM_NODE"),
+            ("node = ''", "VERBATIM_NODE"),
+            ("log_file = '..'", "VERBATIM_LOG_FILE"),
+            ("log_file_mib = 0", "VERBATIM_LOG_FILE_MIB"),
+            ("log_files = 1001", "VERBATIM_LOG_FILES"),
+            ("otlp_endpoint = 'https://hunter2@x'", "VERBATIM_OTLP_ENDPOINT"),
+            ("otlp_endpoint = 'http://'", "VERBATIM_OTLP_ENDPOINT"),
+            ("trace_sample = '1.5'", "VERBATIM_TRACE_SAMPLE"),
+            ("trace_sample = 'all'", "VERBATIM_TRACE_SAMPLE"),
             ("trusted_proxies = '10.0.0.1, x'", "VERBATIM_TRUSTED_PROXIES"),
             ("cors_origins = 'chat.example'", "VERBATIM_CORS_ORIGINS"),
         ] {

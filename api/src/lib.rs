@@ -10,6 +10,7 @@ pub mod realtime;
 mod serve;
 pub mod stomp;
 mod telemetry;
+mod trace;
 pub mod verbs;
 pub mod wiring;
 pub mod ws;

@@ -2,6 +2,7 @@
 
 use crate::{
     http::{Readiness, ReadinessState},
+    telemetry::rebuilding,
     verbs::Verbs,
 };
 use async_trait::async_trait;
@@ -10,6 +11,7 @@ use std::{sync::Arc, time::Duration};
 use verbatim_application::ports::{
     AdminError, EventLog, ProjectionStatus, ProjectionsAdmin, VERIFICATION_SAMPLES_MAX, Verification,
 };
+use verbatim_observability::Metrics;
 use verbatim_projections::{ProjectionError, ReadModels};
 
 /// How long each dependency has to show that it is there.
@@ -82,7 +84,7 @@ impl Readiness for Dependencies {
 }
 
 /// The operators' verbs over HTTP.
-pub(crate) struct Operators(pub(crate) Verbs);
+pub(crate) struct Operators(pub(crate) Verbs, pub(crate) Metrics);
 
 fn admin_error(error: ProjectionError) -> AdminError {
     match error {
@@ -128,14 +130,17 @@ impl ProjectionsAdmin for Operators {
             self.known(name)?;
         }
         let verbs = self.0.clone();
+        let mut shown = rebuilding(&self.1, &names);
         // Busy is told at once, if it can be: the rebuild takes the same lock again when it starts.
         if verbs.is_busy() {
             return Err(AdminError::Busy);
         }
         tokio::spawn(async move {
-            match verbs.rebuild(&names, &mut |_| {}).await {
-                Ok(()) => tracing::info!(?names, "rebuilt"),
-                Err(error) => tracing::error!(?names, %error, "a rebuild failed; the live versions stay"),
+            match verbs.rebuild(&names, &mut shown).await {
+                Ok(()) => tracing::info!(projection = names.join(","), "rebuilt"),
+                Err(error) => {
+                    tracing::error!(projection = names.join(","), %error, "a rebuild failed; the live versions stay")
+                }
             }
         });
         Ok(())

@@ -73,7 +73,7 @@ pub(crate) async fn serve(config: Config) -> Result<ExitCode, Failure> {
     let state = HttpState {
         app: node.app.clone(),
         events: Arc::new(realtime.clone()),
-        projections: Arc::new(Operators(node.verbs())),
+        projections: Arc::new(Operators(node.verbs(), node.metrics.clone())),
         readiness: Arc::new(Dependencies(std::mem::take(&mut node.dependencies))),
         metrics: Arc::new(move || metrics.text()),
         observer: telemetry,
@@ -122,11 +122,16 @@ pub(crate) async fn serve(config: Config) -> Result<ExitCode, Failure> {
 /// The one line that says that the service answers now, and where.
 fn announce(address: std::net::SocketAddr) {
     let line = format!(
-        "Verbatim is ready: http://{address}/ (API docs http://{address}/docs, STOMP ws://{address}/ws)\n"
+        "Verbatim is ready: http://{address}/ (API docs http://{address}/docs, STOMP ws://{address}/ws)"
     );
+    if verbatim_observability::logs_to_stdout() && tracing::enabled!(tracing::Level::INFO) {
+        // Standard output holds JSON lines: this is one of them.
+        tracing::info!(%address, "{line}");
+        return;
+    }
     let mut out = std::io::stdout();
     // Nobody may be reading; the service runs all the same.
-    let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
     tracing::info!(%address, "ready");
 }
 

@@ -7,6 +7,7 @@ use crate::{
         Clock, EventLog, HistoryReader, IdGenerator, LoginLimiter, MemberReader, PasswordHasher, Positions,
         RoomReader, SessionStore, StreamId, TicketStore, TokenIssuer, UnreadReader,
     },
+    trace::TraceContext,
 };
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -75,8 +76,10 @@ impl Caller {
 /// What comes with a command beside its content.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Context {
-    /// Id of the request, kept with the events.
+    /// Id of the request, or of the session, kept with the events.
     pub correlation_id: Option<String>,
+    /// The step of a trace that led to it, kept with the events.
+    pub trace: Option<TraceContext>,
     /// The client's key for doing it once only.
     pub idempotency_key: Option<IdempotencyKey>,
 }
@@ -131,6 +134,7 @@ impl App {
             steps: vec![Step { stream, command, fresh: false, idempotency }],
             actor: Some(actor),
             correlation_id: context.correlation_id,
+            trace: context.trace,
         }
     }
 

@@ -11,7 +11,9 @@ pub mod ports;
 pub mod push;
 pub mod queries;
 pub mod rfc3339;
+pub mod trace;
 pub mod views;
 
 pub use app::{App, Caller, Context, Done};
 pub use error::{AppError, ErrorClass, FieldError};
+pub use trace::TraceContext;

@@ -1,6 +1,10 @@
 //! What a projection tells the hubs after its commit.
 
-use crate::views::{MessageView, UnreadView};
+use crate::{
+    codec::{About, Envelope},
+    trace::TraceContext,
+    views::{MessageView, UnreadView},
+};
 use serde::{Deserialize, Serialize};
 use verbatim_domain::{MemberId, RoomId, Timestamp};
 
@@ -13,6 +17,47 @@ pub struct Push {
     pub room_id: RoomId,
     /// What changed.
     pub change: Change,
+    /// The step of a trace that led to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<TraceContext>,
+}
+
+impl Push {
+    /// A change of which it is not known what led to it.
+    #[must_use]
+    pub fn new(position: u64, room_id: RoomId, change: Change) -> Self {
+        Self { position, room_id, change, trace: None }
+    }
+
+    /// The ids that it names.
+    #[must_use]
+    pub fn about(&self) -> About {
+        let message = match &self.change {
+            Change::Sent(view) | Change::Edited(view) | Change::Deleted(view) => Some(view),
+            _ => None,
+        };
+        About {
+            room_id: Some(self.room_id),
+            message_id: message.map(|view| view.message_id),
+            seq: message.map(|view| view.seq),
+        }
+    }
+}
+
+/// Says of each change what led to it, if its event says so. Both are in log order.
+pub fn trace_back(pushes: &mut [Push], events: &[Envelope]) {
+    let mut events = events.iter().peekable();
+    let mut trace = (0, None);
+    for push in pushes {
+        while let Some(event) = events.next_if(|event| event.position <= push.position) {
+            trace = (event.position, Some(event));
+        }
+        if let (position, Some(event)) = trace
+            && position == push.position
+        {
+            push.trace = event.trace();
+        }
+    }
 }
 
 /// What changed in a room.

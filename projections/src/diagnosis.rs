@@ -21,9 +21,8 @@ impl Fault {
             Self::Unseen => {}
             Self::Schema(stored) => tracing::warn!(
                 projection,
-                stored,
-                "the read model has another schema version than this program wants; it is not read until it is \
-                 filled anew"
+                "the read model has schema version {stored}, which is not the one that this program wants; it is not \
+                 read until it is filled anew"
             ),
             Self::Log => tracing::warn!(
                 projection,

@@ -153,7 +153,7 @@ async fn repair(shared: &Arc<Shared>) {
         }
         match admin.refill(&names, &foreign).await {
             Ok(()) => {
-                tracing::info!(?names, "the read models are filled anew");
+                tracing::info!(projection = names.join(","), "the read models are filled anew");
                 backoff = Backoff::new();
                 shared.gate.open(&names);
             }

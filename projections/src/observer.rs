@@ -1,6 +1,7 @@
 //! A hook for metrics.
 
 use std::time::Duration;
+use verbatim_application::codec::Envelope;
 
 /// What one committed batch of the live runner was.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -21,6 +22,12 @@ pub struct BatchReport {
 pub trait Observer: Send + Sync + 'static {
     /// A batch was committed.
     fn applied(&self, _report: BatchReport) {}
+
+    /// These events were applied, each once, which took so long; told after [`Self::applied`].
+    fn projected(&self, _events: &[Envelope], _took: Duration) {}
+
+    /// Whether this process runs it now. Only told where several might, by whom nobody else asks.
+    fn leads(&self, _leading: bool) {}
 
     /// The runner could not go on and will try again.
     fn failed(&self, _error: &(dyn std::error::Error + 'static)) {}

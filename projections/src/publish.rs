@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use verbatim_application::{
     codec::Envelope,
     ports::{Broadcast, Stretch},
-    push::Push,
+    push::{Push, trace_back},
 };
 
 /// The longest the broadcast may take: the projections wait for it.
@@ -32,6 +32,7 @@ pub(crate) async fn pushes(
     }
     // Stable: what one projection tells about one event keeps its order.
     all.sort_by_key(|push| push.position);
+    trace_back(&mut all, events);
     Ok(all)
 }
 

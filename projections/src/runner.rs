@@ -186,7 +186,7 @@ impl Runner {
         let db = &self.shared.db;
         if let Some(exclusive) = db.try_exclusive().await? {
             let undone = switch::undo(db, &exclusive, &self.shared.projections).await?;
-            tracing::warn!(projections = ?undone, "undid a switch of versions that was broken off");
+            tracing::warn!(projection = undone.join(","), "undid a switch of versions that was broken off");
             exclusive.end().await?;
         }
         Ok(())
@@ -278,6 +278,7 @@ impl Runner {
             self.publisher.skip_to(last);
         }
         self.shared.observer.applied(report);
+        self.shared.observer.projected(&batch.events, took);
         Ok(Outcome::Applied)
     }
 

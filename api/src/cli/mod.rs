@@ -12,6 +12,7 @@ use crate::{
 };
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
+use verbatim_observability::{Options, Output, SpanOptions, export_spans};
 
 /// An event-sourced chat backend.
 #[derive(Debug, Parser)]
@@ -87,7 +88,18 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
     let serving = matches!(cli.command, None | Some(Command::Serve));
     // Only the service logs what goes well: a command prints its result.
     let filter = config.log.as_deref().or(if serving { None } else { Some("warn") });
-    verbatim_observability::init("verbatim", filter, verbatim_observability::Format::detect())?;
+    let output = if serving { Output::of_service() } else { Output::of_command() };
+    // A command beside the service would put the service's file aside under its hands.
+    let file = config.log_file.clone().filter(|_| serving);
+    let options = Options { name: "verbatim", node: &config.node, filter, output, file };
+    let _logging = verbatim_observability::init(options)?;
+    let spans = config.spans.as_ref().filter(|_| serving).map(|(endpoint, sample)| SpanOptions {
+        name: "verbatim",
+        node: &config.node,
+        endpoint,
+        sample: *sample,
+    });
+    let _exporting = spans.as_ref().map(export_spans).transpose()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::io)?;
     let code = runtime.block_on(async {
         match cli.command {

@@ -29,7 +29,7 @@ pub(super) fn app(request: &Request) -> Result<&Arc<App>, Problem> {
 
 fn context(request: &Request, idempotency_key: Option<IdempotencyKey>) -> Context {
     let correlation_id = request.data::<RequestId>().map(ToString::to_string);
-    Context { correlation_id, idempotency_key }
+    Context { correlation_id, trace: request.data().copied(), idempotency_key }
 }
 
 /// The context of a command that is harmless to repeat.

@@ -29,6 +29,7 @@ pub use client_address::{Network, NetworkError, client_address};
 pub use context::{KEY_HEADER, POSITION_HEADER};
 pub use document::openapi_document;
 pub use events::EventStreams;
+pub(crate) use middleware::causes;
 pub use middleware::{HttpObserver, RequestId};
 pub use pages::{Metrics, Readiness, ReadinessState};
 pub use resource::{CONCURRENT_MAX, LONG_TIME_LIMIT, Resource, TIME_LIMIT};
@@ -37,7 +38,7 @@ pub use resource::{CONCURRENT_MAX, LONG_TIME_LIMIT, Resource, TIME_LIMIT};
 mod tests;
 
 use client_address::TrustedProxies;
-use middleware::{Cors, Observe, Problems, SecurityHeaders};
+use middleware::{Cors, Observe, Problems, SecurityHeaders, label};
 use poem::{Endpoint, EndpointExt, Response, Route, endpoint::BoxEndpoint, http::Method};
 use poem_openapi::OpenApi;
 use resource::Limits;
@@ -136,9 +137,14 @@ pub fn app(
         Limits { places: Arc::new(Semaphore::new(options.concurrent_max)), time: options.time_limit };
     let HttpState { app, events, projections, readiness, metrics, observer } = state;
     let ids = app.ids.clone();
-    operations(&limits)
+    let resources: Vec<Resource> =
+        operations(&limits).into_iter().chain(pages::resources(&readiness, &metrics)).collect();
+    for (method, template) in resources.iter().flat_map(Resource::routes) {
+        observer.route(label(method), template);
+    }
+    observer.route("GET", "/ws");
+    resources
         .into_iter()
-        .chain(pages::resources(&readiness, &metrics))
         .fold(extra, |route, resource| {
             let pattern = resource.pattern();
             route.at(pattern, resource)

@@ -59,6 +59,10 @@ pub struct Problem {
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
+/// The reason's name, set on the answer for its line in the log.
+#[derive(Debug, Clone)]
+pub(super) struct Code(pub(super) Cow<'static, str>);
+
 /// The body, in the order in which people read it.
 #[derive(Serialize)]
 struct Document<'a> {
@@ -254,6 +258,7 @@ impl Problem {
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, self.challenge());
         }
+        response.set_data(Code(self.code.clone()));
         response
     }
 

@@ -1,7 +1,7 @@
 //! A path with its methods. It knows which ones it has, and keeps the limits on time and number.
 
 use super::{
-    middleware::{Template, note_template, panicked},
+    middleware::{Template, note_route, panicked},
     problem::Problem,
 };
 use futures_util::FutureExt;
@@ -87,6 +87,11 @@ impl Resource {
         self.template.0.replace('{', ":").replace('}', "")
     }
 
+    /// Its methods, with the path as it stands in logs and metrics.
+    pub(super) fn routes(&self) -> impl Iterator<Item = (&Method, &str)> {
+        self.methods.iter().map(|(method, _)| (method, &*self.template.0))
+    }
+
     fn find(&self, method: &Method) -> Option<&BoxEndpoint<'static>> {
         self.methods.iter().find(|(own, _)| own == method).map(|(_, endpoint)| endpoint)
     }
@@ -125,7 +130,7 @@ impl Endpoint for Resource {
     type Output = Response;
 
     async fn call(&self, request: Request) -> Result<Response> {
-        note_template(&self.template.0);
+        note_route(&self.template.0, &request);
         // Caught here, so that the answer still knows its route. Nothing of the request is looked at afterwards.
         let answer = AssertUnwindSafe(self.answer(request))
             .catch_unwind()

@@ -69,7 +69,7 @@ struct MemberChange<'a> {
 
 fn json<T: Serialize>(kind: &str, what: &T) -> Option<String> {
     serde_json::to_string(&Typed { kind, what })
-        .inspect_err(|error| tracing::error!(%error, kind, "a push can't be written as JSON"))
+        .inspect_err(|error| tracing::error!(%error, "a push can't be written as JSON"))
         .ok()
 }
 

@@ -5,7 +5,7 @@ use super::{
     hub::{Hub, State},
     online::{Counts, Online, PENDING_MAX, Watch},
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 use tokio_util::sync::CancellationToken;
 use verbatim_application::{
     ports::{Broadcast, Delivery, PushStream},
@@ -34,7 +34,7 @@ impl Hub {
     }
 
     async fn hand_on(self: &Arc<Self>, batch: &Arc<Vec<Push>>) {
-        let mut delivered = 0;
+        let (mut delivered, began) = (0, Instant::now());
         {
             let mut state = self.state();
             let loading: Vec<MemberId> = state.loading.iter().copied().collect();
@@ -46,7 +46,7 @@ impl Hub {
                 if loading.pending.len() < PENDING_MAX {
                     loading.pending.push(batch.clone());
                 } else {
-                    tracing::error!(%member, "unread counts take too long to read; their listeners are cut off");
+                    tracing::error!(member_id = %member, "unread counts take too long to read; their listeners are cut off");
                     state.cut_off(member);
                 }
             }
@@ -67,6 +67,7 @@ impl Hub {
             }
         }
         self.observer.delivered(delivered);
+        self.observer.pushed(batch, delivered, began.elapsed());
     }
 
     /// Reads the counts of a member again: changes in a room that they have just come into may have been missed.
@@ -82,7 +83,7 @@ impl Hub {
         let hub = self.clone();
         tokio::spawn(async move {
             if let Err(error) = hub.load_counts(member, load).await {
-                tracing::error!(%member, %error, "unread counts can't be read again; their listeners are cut off");
+                tracing::error!(member_id = %member, %error, "unread counts can't be read again; their listeners are cut off");
             }
         });
     }

@@ -13,10 +13,12 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 use verbatim_application::{
     AppError,
     ports::{Broadcast, HistoryReader, Interest, Listening, Range, UnreadReader},
+    push::Push,
 };
 use verbatim_domain::{MemberId, RoomId};
 
@@ -26,6 +28,8 @@ pub trait HubObserver: Send + Sync + 'static {
     fn delivered(&self, count: usize);
     /// A hole in what arrived was filled from the read model with so many messages.
     fn filled(&self, count: usize);
+    /// These changes were handed on, in log order, as so many items for sessions, which took so long.
+    fn pushed(&self, _pushes: &[Push], _items: usize, _took: Duration) {}
     /// Rooms and members that somebody listens to here.
     fn listening(&self, rooms: usize, members: usize);
 }

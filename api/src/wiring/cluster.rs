@@ -1,7 +1,12 @@
 //! Everything on servers: PostgreSQL, MySQL and Redis.
 
 use super::{Failure, Parts};
-use crate::{config::Config, operations::Dependency, telemetry::Telemetry, verbs::Verbs};
+use crate::{
+    config::Config,
+    operations::Dependency,
+    telemetry::{Projected, Telemetry},
+    verbs::Verbs,
+};
 use async_trait::async_trait;
 use std::sync::Arc;
 use verbatim_application::ports::{Broadcast, Clock, Delivery, EventLog, Leadership, PushSource, PushStream};
@@ -60,24 +65,28 @@ pub(super) async fn open(
     let leadership: Arc<dyn Leadership> = Arc::new(PostgresLeadership::new(servers.event_store)?);
     let broadcast = RedisBroadcast::start(servers.redis, telemetry.clone())
         .map_err(|error| Failure::Redis(Box::new(error)))?;
+    let projected = Projected::new("read_models", &telemetry.0, clock.clone(), log.head_hint());
     let read_models = ReadModels::open_with(
         servers.read_model,
         log.clone(),
         broadcast.clone(),
         clock.clone(),
-        ReadOptions { observer: telemetry.clone(), leadership: Some(leadership.clone()) },
+        ReadOptions { observer: Arc::new(projected.clone()), leadership: Some(leadership.clone()) },
     )
     .await?;
+    projected.follow(read_models.applied());
     broadcast.replay_from(read_models.replay());
+    let in_redis = Projected::new("unread_redis", &telemetry.0, clock.clone(), log.head_hint());
     let redis_unread = RedisUnread::open(
         servers.redis,
         log.clone(),
         read_models.unread(),
         read_models.positions(),
         clock.clone(),
-        telemetry.clone(),
+        Arc::new(in_redis.clone()),
         Some(leadership),
     )?;
+    in_redis.follow(redis_unread.applied());
     let redis = {
         let (broadcast, unread) = (broadcast.clone(), redis_unread.clone());
         move || match (broadcast.is_connected(), unread.is_connected()) {
@@ -101,6 +110,7 @@ pub(super) async fn open(
         unread: redis_unread.reader(),
         positions: redis_unread.positions(),
         redis_unread: Some(redis_unread),
+        projected,
         read_models,
         log,
     })

@@ -1,7 +1,12 @@
 //! Everything in files of this machine.
 
 use super::{Failure, Parts, folder::create_data_folder};
-use crate::{config::Config, operations::Dependency, telemetry::Telemetry, verbs::Verbs};
+use crate::{
+    config::Config,
+    operations::Dependency,
+    telemetry::{Projected, Telemetry},
+    verbs::Verbs,
+};
 use std::{path::Path, sync::Arc};
 use verbatim_application::ports::{Clock, EventLog};
 use verbatim_infrastructure::{
@@ -39,14 +44,16 @@ pub(super) async fn open(
     };
     let secret = secret.map_err(|error| Failure::Secret(Box::new(error)))?;
     let broadcast = Arc::new(LocalBroadcast::default());
+    let projected = Projected::new("read_models", &telemetry.0, clock.clone(), log.head_hint());
     let read_models = ReadModels::open_observed(
         &url(read_model),
         log.clone(),
         broadcast.clone(),
         clock.clone(),
-        telemetry.clone(),
+        Arc::new(projected.clone()),
     )
     .await?;
+    projected.follow(read_models.applied());
     broadcast.replay_from(read_models.replay());
     telemetry.0.broadcast_connected.set(1);
     Ok(Parts {
@@ -59,6 +66,7 @@ pub(super) async fn open(
         unread: read_models.unread(),
         positions: read_models.positions(),
         redis_unread: None,
+        projected,
         read_models,
         log,
     })

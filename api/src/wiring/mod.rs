@@ -9,7 +9,7 @@ pub use folder::FolderLock;
 use crate::{
     config::{Config, ConfigError, Stores},
     operations::Dependency,
-    telemetry::Telemetry,
+    telemetry::{Projected, Telemetry},
     verbs::Verbs,
 };
 use std::sync::Arc;
@@ -26,7 +26,7 @@ use verbatim_infrastructure::{
     Argon2Hasher, JwtIssuer, JwtSecret, OpenError, PostgresOpenError, SystemClock, UuidV7Generator,
     sqlite_log, tokens::ACCESS_LIFETIME,
 };
-use verbatim_observability::{LoggingError, Metrics};
+use verbatim_observability::{LoggingError, Metrics, SpanError};
 use verbatim_projections::{ProjectionError, ReadModels, RedisUnread};
 
 /// Why a command of the command line failed.
@@ -36,8 +36,11 @@ pub enum Failure {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// Logging can't be set up.
-    #[error("setting VERBATIM_LOG")]
+    #[error(transparent)]
     Logging(#[from] LoggingError),
+    /// Spans can't be exported.
+    #[error(transparent)]
+    Spans(#[from] SpanError),
     /// Metrics can't be set up.
     #[error("metrics")]
     Metrics(#[from] prometheus::Error),
@@ -158,6 +161,7 @@ struct Parts {
     unread: Arc<dyn UnreadReader>,
     positions: Arc<dyn Positions>,
     redis_unread: Option<RedisUnread>,
+    projected: Projected,
     dependencies: Vec<Dependency>,
 }
 
@@ -174,6 +178,7 @@ pub struct Node {
     /// What it needs to be ready.
     pub(crate) dependencies: Vec<Dependency>,
     redis_unread: Option<RedisUnread>,
+    projected: Projected,
     bus: BusTasks,
 }
 
@@ -196,6 +201,7 @@ impl Node {
                 cluster::open(config, servers, &clock, &telemetry).await?
             }
         };
+        metrics.data_folder(config.data.clone());
         let passwords = Argon2Hasher::new().map_err(|error| Failure::Secret(Box::new(error)))?;
         let (bus, bus_tasks) = Bus::start(parts.log.clone(), clock.clone(), telemetry);
         let app = Arc::new(App {
@@ -221,6 +227,7 @@ impl Node {
             metrics,
             dependencies: parts.dependencies,
             redis_unread: parts.redis_unread,
+            projected: parts.projected,
             bus: bus_tasks,
         })
     }
@@ -244,13 +251,13 @@ impl Node {
     /// Keeps the projections at the head of the log until told to stop; in a cluster, while no other node does.
     pub fn project(&self, stop: CancellationToken) -> tokio::task::JoinHandle<()> {
         let (read_models, redis_unread) = (self.read_models.clone(), self.redis_unread.clone());
-        let leads = self.metrics.projection_leading.with_label_values(&["read_models"]);
-        let mut leading = read_models.leading();
+        let (projected, mut leading) = (self.projected.clone(), read_models.leading());
         tokio::spawn(async move {
             let shown = async {
                 // Never ends: the sender lives in the read models that run beside this.
-                while leading.wait_for(|leading| i64::from(*leading) != leads.get()).await.is_ok() {
-                    leads.set(i64::from(*leading.borrow()));
+                projected.lead(*leading.borrow_and_update());
+                while leading.changed().await.is_ok() {
+                    projected.lead(*leading.borrow_and_update());
                 }
             };
             let in_redis = async {

@@ -2,15 +2,17 @@
 
 use super::{
     Realtime,
+    account::Account,
     handshake::WRITE_BUFFER_BYTES,
     slots::{HELD_MAX, Slots},
 };
 use crate::{
     realtime::{Inbox, Item, Outbox, Overflow, Payload, outbox},
     stomp::{
-        Decoder, HeartBeat, HeartBeatPolicy, Item as StompItem, Limits, ProtocolError, Session, encoder,
-        encoder::ErrorFrame, session::Delivery,
+        Decoder, Frame, HeartBeat, HeartBeatPolicy, Item as StompItem, Limits, ProtocolError, Session,
+        encoder, encoder::ErrorFrame, session::Delivery,
     },
+    trace::{Step, TRACEPARENT},
 };
 use futures_util::{SinkExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use poem::Upgraded;
@@ -23,7 +25,7 @@ use tokio_tungstenite::{
         protocol::{CloseFrame, frame::coding::CloseCode},
     },
 };
-use verbatim_application::{AppError, Caller, ErrorClass, ports::AccessClaims};
+use verbatim_application::{AppError, Caller, ErrorClass, TraceContext, ports::AccessClaims};
 
 /// Commands of one session that may be under way. While so many are, nothing more is read from it.
 const IN_FLIGHT_MAX: usize = 512;
@@ -92,7 +94,9 @@ pub(super) struct Connection {
     pub(super) slots: Slots,
     pub(super) heart_beat: HeartBeat,
     /// Names this session in logs and problem documents.
-    pub(super) id: String,
+    pub(super) id: Arc<str>,
+    /// The trace that the handshake said it belongs to; frames that say nothing else belong to it too.
+    trace: Option<TraceContext>,
     pub(super) in_flight: FuturesUnordered<BoxFuture<'static, Finished>>,
     pub(super) typed: Option<Instant>,
     pub(super) out: VecDeque<Message>,
@@ -109,6 +113,7 @@ pub(super) async fn run(
     socket: WebSocketStream<Upgraded>,
     realtime: Arc<Realtime>,
     ticket: Option<AccessClaims>,
+    trace: Option<TraceContext>,
 ) {
     let (outbox, inbox) = outbox();
     let now = Instant::now();
@@ -124,7 +129,8 @@ pub(super) async fn run(
         inbox,
         slots: Slots::default(),
         heart_beat: HeartBeat::NONE,
-        id: realtime.app.ids.next().to_string(),
+        id: realtime.app.ids.next().to_string().into(),
+        trace,
         realtime,
         in_flight: FuturesUnordered::new(),
         typed: None,
@@ -138,12 +144,15 @@ pub(super) async fn run(
         end: "client_gone",
     };
     observer.opened("stomp");
-    let reason = connection.serve().await;
+    let id = connection.id.clone();
+    let (reason, caller) = connection.serve().await;
     observer.closed("stomp", reason);
+    let member_id = caller.map(|caller| tracing::field::display(caller.member_id));
+    tracing::info!(request_id = &*id, member_id, code = reason, "session ended");
 }
 
 impl Connection {
-    async fn serve(mut self) -> &'static str {
+    async fn serve(mut self) -> (&'static str, Option<Caller>) {
         loop {
             if matches!(self.phase, Phase::Open)
                 && self.flushing.is_none()
@@ -162,11 +171,11 @@ impl Connection {
                 Wake::Overflow => self.overflowed(),
                 Wake::Stop => self.drain(None, CloseCode::Restart, "server_stopping"),
                 Wake::Timer => self.look_at_the_clock(),
-                Wake::Gone => return self.end,
+                Wake::Gone => return (self.end, self.caller),
             }
             self.drained();
             if matches!(self.phase, Phase::Over) {
-                return self.end;
+                return (self.end, self.caller);
             }
         }
     }
@@ -262,18 +271,29 @@ impl Connection {
         while matches!(self.phase, Phase::Open) {
             match self.decoder.decode(&mut input) {
                 Ok(Some(StompItem::Frame(frame))) => {
+                    let account = self.account(Some(&frame));
                     let action = self.protocol.handle(frame);
-                    self.act(action).await;
+                    self.act(action, account).await;
                 }
                 Ok(Some(StompItem::HeartBeat)) => {}
                 Ok(None) => return,
                 Err(error) => {
                     let receipt = self.decoder.pending_receipt().map(str::to_owned);
                     let error = self.protocol.fail(error, receipt.as_deref());
-                    return self.violated(&error);
+                    let account = self.account(None);
+                    return self.violated(&error, account);
                 }
             }
         }
+    }
+
+    /// Opens the account of a frame, or of what is none.
+    fn account(&self, frame: Option<&Frame>) -> Account {
+        let parent = frame.and_then(|frame| TraceContext::parse(frame.header(TRACEPARENT)?)).or(self.trace);
+        let step = Step::after(parent, &*self.realtime.app.ids);
+        let member = self.caller.map(|caller| caller.member_id);
+        let command = frame.map(|frame| frame.command.as_str());
+        Account::new(command, step, self.id.clone(), member, self.realtime.observer.clone())
     }
 
     pub(super) fn connected(&mut self, version: crate::stomp::Version, heart_beat: HeartBeat) {
@@ -295,9 +315,10 @@ impl Connection {
     }
 
     /// The client broke the protocol: ERROR, then close (STOMP 1.2, ERROR).
-    pub(super) fn violated(&mut self, error: &ProtocolError) {
+    pub(super) fn violated(&mut self, error: &ProtocolError, account: Account) {
         let class = if error.violation.is_limit() { ErrorClass::TooLarge } else { ErrorClass::Invalid };
         let problem = AppError::new(class, "stomp_violation", error.violation.to_string());
+        account.failed(&problem);
         let headers = error.violation.headers();
         self.push_error(error.violation.summary(), &problem, error.receipt_id.as_deref(), headers);
         self.close(CloseCode::Protocol, "protocol violation", "violation");
@@ -307,9 +328,6 @@ impl Connection {
     pub(super) fn refuse(&mut self, error: &AppError, receipt: Option<&str>) {
         if !matches!(self.phase, Phase::Open | Phase::Draining { .. }) {
             return;
-        }
-        if matches!(error.class, ErrorClass::Internal) {
-            tracing::error!(session = self.id, error = ?error.source, "a STOMP frame failed");
         }
         self.push_error(&error.detail, error, receipt, &[]);
         if encoder::closes_after_error(self.protocol.version()) || self.caller.is_none() {

@@ -42,6 +42,12 @@ impl Source {
 }
 
 impl Target {
+    pub(super) fn room(self) -> RoomId {
+        match self {
+            Self::Message(room) | Self::Read(room) | Self::Typing(room) => room,
+        }
+    }
+
     pub(super) fn parse(destination: &str) -> Result<Self, AppError> {
         let rest = destination.strip_prefix("/publish/").ok_or_else(unknown)?;
         match rest.split_once('/') {

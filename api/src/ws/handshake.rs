@@ -81,6 +81,7 @@ impl Endpoint for WsEndpoint {
         if let Some(chosen) = choose_subprotocol(offered) {
             response = response.header(header::SEC_WEBSOCKET_PROTOCOL, chosen.name);
         }
+        let trace = crate::trace::of_headers(request.headers());
         let upgrade = request.take_upgrade()?;
         let realtime = self.realtime.clone();
         tokio::spawn(async move {
@@ -92,7 +93,7 @@ impl Endpoint for WsEndpoint {
                 .max_frame_size(Some(MESSAGE_BYTES_MAX));
             let socket = WebSocketStream::from_raw_socket(socket, Role::Server, Some(config)).await;
             // Boxed: the future holds the session, and the spawned one would hold it and this scope side by side.
-            Box::pin(connection::run(socket, realtime, claims)).await;
+            Box::pin(connection::run(socket, realtime, claims, trace)).await;
             drop(place);
         });
         Ok(response.finish())

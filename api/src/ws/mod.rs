@@ -1,5 +1,6 @@
 //! STOMP over WebSocket at `/ws`.
 
+mod account;
 mod actions;
 mod clock;
 mod connection;
@@ -11,7 +12,7 @@ mod slots;
 pub use handshake::WsEndpoint;
 
 use crate::realtime::Hub;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use verbatim_application::{App, ports::Broadcast};
@@ -25,6 +26,9 @@ pub trait SessionObserver: Send + Sync + 'static {
     fn opened(&self, kind: &'static str);
     /// It has ended, for this reason.
     fn closed(&self, kind: &'static str, reason: &'static str);
+    /// What a STOMP frame came to (`ok`, `rejected`, `failed`, `gone`), `latency` after it was read. `command` is one of a
+    /// few names, or `invalid`.
+    fn frame(&self, _command: &'static str, _outcome: &'static str, _latency: Duration) {}
 }
 
 /// Watches nothing.

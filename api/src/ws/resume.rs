@@ -1,7 +1,10 @@
 //! Sending a subscription what it missed, page by page, before it goes live.
 
 use super::{connection::Connection, slots::Resume};
-use crate::realtime::{Item, RESUME_PAGE, encode_message};
+use crate::{
+    http::causes,
+    realtime::{Item, RESUME_PAGE, encode_message},
+};
 use verbatim_application::{AppError, ports::Range, views::MessageView};
 
 impl Connection {
@@ -24,6 +27,16 @@ impl Connection {
                     let key = slot.key.clone();
                     self.protocol.end_subscription(&key);
                     self.slots.close(resume.slot);
+                }
+                if let Some(source) = &error.source {
+                    let (code, error) = (error.code, causes(source.as_ref()));
+                    tracing::error!(
+                        request_id = &*self.id,
+                        room_id = %resume.room,
+                        code,
+                        error,
+                        "a subscription can't be resumed"
+                    );
                 }
                 return self.refuse(&error, None);
             }

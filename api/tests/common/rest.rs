@@ -32,7 +32,7 @@ impl Server {
         Self(Arc::new(inner))
     }
 
-    pub(super) fn moved_to(&self, url: &str) {
+    pub fn moved_to(&self, url: &str) {
         url.clone_into(&mut self.0.url.write().unwrap());
     }
 

@@ -18,6 +18,8 @@ pub struct Handshake {
     pub protocols: Option<&'static str>,
     /// The query, without its question mark.
     pub query: String,
+    /// Value of `traceparent`, if any.
+    pub traceparent: Option<&'static str>,
     /// Size of the socket's receive buffer: a small one makes a slow client at once.
     pub receive_buffer: Option<u32>,
 }
@@ -72,6 +74,9 @@ impl Stomp {
         let mut request = format!("ws://{authority}/ws{query}").into_client_request()?;
         if let Some(protocols) = handshake.protocols {
             request.headers_mut().insert("Sec-WebSocket-Protocol", protocols.parse().unwrap());
+        }
+        if let Some(trace) = handshake.traceparent {
+            request.headers_mut().insert("traceparent", trace.parse().unwrap());
         }
         let socket = TcpSocket::new_v4()?;
         if let Some(bytes) = handshake.receive_buffer {

@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 /// Somebody who operates the service.
-async fn operator(app: &App, api: &Api) -> User {
+pub(crate) async fn operator(app: &App, api: &Api) -> User {
     let mut user = api.user("Operator").await;
     succeed(app, &["members", "grant-admin", &user.email]).await;
     let pair = api.refresh(&user.refresh).ok(200).await;

@@ -51,7 +51,7 @@ async fn a_client_that_never_comes_to_the_point_is_let_go() {
 /// A server that may have no more than so many files; the child ends with what is dropped.
 async fn with_files(files: usize) -> (App, Child, Api) {
     let folder = Setup::default().stopped();
-    let script = format!("ulimit -n {files}; exec \"$0\" serve --listen 127.0.0.1:0 --log info 2>log");
+    let script = format!("ulimit -n {files}; exec \"$0\" serve --listen 127.0.0.1:0 --log-file log 2>errors");
     let mut command = binary(Path::new("/bin/sh"), folder.folder(), &["-c", &script]);
     let mut child = command.arg(env!("CARGO_BIN_EXE_verbatim")).stdout(Stdio::piped()).spawn().unwrap();
     let mut printed = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -78,6 +78,7 @@ async fn more_connections_than_files_wait_for_their_turn() {
     drop(crowd);
     tokio::time::timeout(limit, waiting).await.expect("an answer once the crowd has gone").unwrap();
     assert!(child.try_wait().unwrap().is_none(), "the server ended");
-    let log = std::fs::read_to_string(folder.folder().join("log")).unwrap();
+    let read = |name: &str| std::fs::read_to_string(folder.folder().join(name)).unwrap();
+    let log = read("log") + &read("errors");
     assert!(!log.contains("can't be accepted") && !log.contains("\"level\":50"), "{log}");
 }

@@ -1,189 +1,224 @@
-//! Logs: bunyan JSON, a request id in every line of a request, and never a secret.
+//! Logs: one line for each request and each frame, of the level that its outcome asks for.
 
 use crate::{
-    common::{Setup, within},
-    kit::{Api, cli::binary, raw},
+    common::{Handshake, Stomp, frame},
+    kit::Api,
+    logged::{Line, Logged, having, only, parsed},
 };
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
-use std::{fs::File, path::Path};
-use tokio::{
-    io::{AsyncBufReadExt, BufReader},
-    process::Child,
-};
-
-/// A server whose whole log goes to a file.
-struct Logged {
-    child: Child,
-    folder: crate::common::App,
-    api: Api,
-}
-
-impl Logged {
-    async fn start(settings: &[(&str, &str)]) -> Self {
-        let folder = Setup::default().stopped();
-        let arguments = ["serve", "--listen", "127.0.0.1:0"];
-        let mut command = binary(Path::new(env!("CARGO_BIN_EXE_verbatim")), folder.folder(), &arguments);
-        let log = File::create(folder.folder().join("log")).unwrap();
-        command.envs(settings.iter().copied()).stdout(std::process::Stdio::piped()).stderr(log);
-        let mut child = command.spawn().unwrap();
-        let mut printed = BufReader::new(child.stdout.take().unwrap()).lines();
-        let ready = within("the line that says it is ready", printed.next_line()).await.unwrap().unwrap();
-        let url = ready.split(['/', ' ']).find(|part| part.starts_with("127.0.0.1:")).unwrap();
-        let api = Api::new(&format!("http://{url}"));
-        Self { child, folder, api }
-    }
-
-    /// Stops it; gives all that it has logged.
-    async fn stop(mut self) -> String {
-        let pid = Pid::from_raw(i32::try_from(self.child.id().unwrap()).unwrap()).unwrap();
-        kill_process(pid, Signal::TERM).unwrap();
-        let status = within("the end of the server", self.child.wait()).await.unwrap();
-        let log = std::fs::read_to_string(self.folder.folder().join("log")).unwrap();
-        assert!(status.success(), "{status}\n{log}");
-        log
-    }
-}
+use std::{fs, path::Path};
+use verbatim_api::stomp::Command;
 
 #[tokio::test]
-async fn lines_are_bunyan_and_each_of_a_request_has_its_id() {
+async fn each_request_has_one_line_that_says_who_asked_what_and_where() {
     let server = Logged::start(&[]).await;
     let api = server.api.clone();
     let ada = api.user("Ada").await;
     let room = ada.room("Engines").await;
     let mut own = Vec::new();
-    for call in [
-        ada.say(&room, "hello"),
-        api.get("/rooms"),
-        ada.get("/nothing"),
-        ada.say(&room, ""),
-        api.page("/metrics"),
+    for (call, path, by_ada) in [
+        (ada.say(&room, "hello"), Some("/api/v1/rooms/{room_id}/messages"), true),
+        (api.get("/rooms"), Some("/api/v1/rooms"), false),
+        (ada.get("/nothing"), None, false),
+        (ada.say(&room, ""), Some("/api/v1/rooms/{room_id}/messages"), true),
+        (ada.delete(&room.at("/messages/1")), Some("/api/v1/rooms/{room_id}/messages/{seq}"), true),
+        (api.page("/metrics"), Some("/metrics"), false),
     ] {
         let answer = call.send().await;
-        own.push((answer.header("X-Request-Id").unwrap().to_owned(), answer.status));
+        own.push((answer.header("X-Request-Id").unwrap().to_owned(), answer.status, path, by_ada));
     }
     let sent = ada.get("/rooms").header("X-Request-Id", "mine-1").ok(200).await;
-    own.push(("mine-1".to_owned(), sent.status));
-    let log = server.stop().await;
-    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    own.push(("mine-1".to_owned(), sent.status, Some("/api/v1/rooms"), true));
+    let lines = parsed(&server.stop().await);
     for line in &lines {
-        // The fields that bunyan asks of every line.
-        for (field, is) in [
-            ("v", line["v"] == 0),
-            ("name", line["name"] == "verbatim"),
-            ("hostname", line["hostname"].is_string()),
-            ("pid", line["pid"].is_u64()),
-            ("level", line["level"].is_u64()),
-            ("time", line["time"].as_str().is_some_and(|time| time.ends_with('Z'))),
-            ("msg", line["msg"].is_string()),
-        ] {
-            assert!(is, "{field} in {line}");
-        }
+        assert_eq!((&line["name"], &line["hostname"]), (&json!("verbatim"), &json!("node-7")));
         // Refusals are business as usual: nothing has failed here.
-        assert!(line["level"] == 30, "{line}");
+        assert_eq!(line["level"], 30, "{line:?}");
     }
-    for (id, status) in own {
-        let of_it: Vec<&Value> = lines.iter().filter(|line| line["request_id"] == *id).collect();
-        assert!(of_it.len() == 1 || status >= 400 && !of_it.is_empty(), "{status}: {of_it:?}");
-        assert!(of_it.iter().any(|line| line["status"] == status), "{status}: {of_it:?}");
-        // The route's template; a path that is none of ours may hold anything, and is not told.
-        let routed = |line: &Value| line["path"].is_string() != (status == 404);
-        assert!(of_it.iter().all(|line| routed(line) && line["method"].is_string()), "{of_it:?}");
+    for (id, status, path, by_ada) in own {
+        let line = only(&lines, "request_id", id);
+        assert_eq!(line["status"], status, "{line:?}");
+        assert_eq!(line["msg"], if status < 400 { "answered" } else { "refused" });
+        assert_eq!(line.contains_key("code"), status >= 400, "{line:?}");
+        assert!(line["latency_us"].as_u64().is_some_and(|latency| latency > 0), "{line:?}");
+        assert!(line["method"].is_string() && line["trace_id"].is_string(), "{line:?}");
+        // A path that is none of ours may hold anything, and is not told.
+        assert_eq!(line["path"], path.unwrap_or("unmatched"));
+        assert_eq!(line.get("member_id"), by_ada.then(|| json!(ada.id)).as_ref());
+        let in_room = line["path"].as_str().unwrap().contains("{room_id}");
+        assert_eq!(line.get("room_id"), in_room.then(|| json!(room.id)).as_ref());
     }
-    let by_ada = lines.iter().filter(|line| line["member_id"] == *ada.id).count();
-    assert!(by_ada >= 4, "who asked is not in the log");
+    let said = only(&having_all(&lines, &[("method", "POST"), ("msg", "answered")]), "seq", 1).clone();
+    assert!(said["message_id"].is_string() && said["position"].as_u64().is_some_and(|p| p > 0), "{said:?}");
     // Requests apart, only the start and the end are told.
-    let others = lines.iter().filter(|line| line["request_id"].is_null()).count();
+    let others = lines.iter().filter(|line| !line.contains_key("trace_id")).count();
     assert!((2..20).contains(&others), "{others}");
 }
 
-async fn session(api: &Api) -> Vec<(&'static str, String)> {
-    let password = "planted-password-7f3a";
-    let new_password = "planted-new-password-7f3a";
-    let email = "planted.address.7f3a@example.org";
-    let mut user = api.user_as("planted-name-7f3a", email, password).await;
-    let room = user.room("planted-room-7f3a").await;
-    let body = "planted-body-7f3a";
-    user.say(&room, body).key("planted-key-7f3a").ok(201).await;
-    user.say(&room, body).key("planted-key-7f3a").ok(201).await;
-    user.patch(&room.at("/messages/1"), json!({ "body": "planted-body-7f3a, edited" })).ok(200).await;
-    user.get("/members?query=planted-query-7f3a").ok(200).await;
-    let mut secrets = vec![
-        ("access token", user.token.clone()),
-        ("refresh token", user.refresh.clone()),
-        ("signature", user.token.rsplit('.').next().unwrap().to_owned()),
-    ];
-    let ticket = user.post("/auth/ticket", json!({})).ok(201).await.str("ticket").to_owned();
-    secrets.push(("ticket", ticket.clone()));
-    let unused = user.post("/auth/ticket", json!({})).ok(201).await.str("ticket").to_owned();
-    secrets.push(("unused ticket", unused));
-    drop(reqwest::get(format!("{}/api/v1/me/events?ticket={ticket}", api.base)).await.unwrap());
-    api.get(&format!("/me/events?ticket={ticket}")).problem(401, "invalid_ticket").await;
-
-    // What goes wrong is logged, too.
-    api.log_in(email, "planted-guess-7f3a").problem(401, "wrong_credentials").await;
-    api.get(&format!("/members/me?access_token={}", user.token)).problem(401, "missing_token").await;
-    api.get("/members/me").bearer("planted-bad-token-7f3a").problem(401, "invalid_token").await;
-    let odd =
-        json!({ "email": "planted-no-address-7f3a", "password": "x7f3a", "display_name": "\0planted-7f3a" });
-    api.post("/members", odd).problem(400, "invalid_request").await;
-    api.post("/members", json!({ "email": email, "password": password, "display_name": "x" }))
-        .problem(409, "email_taken")
-        .await;
-    user.say(&room, "planted-nul-7f3a \0").problem(400, "invalid_request").await;
-    let json = r#"{"body": "planted-broken-7f3a"#;
-    user.post(&room.at("/messages"), Value::Null).body("application/json", json).send().await;
-    api.page("/planted-path-7f3a").problem(404, "path_not_found").await;
-    let head = "GET /planted-raw-7f3a HTTP/1.1\r\nHost: x\r\nplanted header 7f3a: x\r\n\r\n";
-    raw(&api.base, head.as_bytes()).await;
-
-    let change = json!({ "current_password": "planted-wrong-7f3a", "new_password": new_password });
-    user.patch("/members/me", change).problem(403, "wrong_password").await;
-    let change = json!({ "current_password": password, "new_password": new_password });
-    user.patch("/members/me", change).ok(200).await;
-    let pair = api.refresh(&user.refresh).ok(200).await;
-    api.refresh(&user.refresh).problem(401, "invalid_refresh_token").await;
-    secrets.push(("second access token", pair.str("access_token").to_owned()));
-    secrets.push(("second refresh token", pair.str("refresh_token").to_owned()));
-    let pair = api.log_in(email, new_password).ok(200).await;
-    user.token = pair.str("access_token").to_owned();
-    secrets.push(("third refresh token", pair.str("refresh_token").to_owned()));
-    api.post("/auth/logout", json!({ "refresh_token": pair.str("refresh_token") })).ok(204).await;
-    user.leave(&room).ok(204).await;
-    secrets.push(("planted text", "7f3a".to_owned()));
-    secrets
+fn having_all(lines: &[Line], fields: &[(&str, &str)]) -> Vec<Line> {
+    let fits = |line: &&Line| fields.iter().all(|(field, value)| line.get(*field) == Some(&json!(value)));
+    lines.iter().filter(fits).cloned().collect()
 }
 
-const SECRET: &str = "planted-jwt-secret-7f3a, which is 32 bytes or more";
+async fn connected(server: &Logged, token: &str) -> (Stomp, String) {
+    let mut stomp = Stomp::open(&server.app.server, &Handshake::default()).await;
+    let connected = stomp.connect("1.2", token).await;
+    let session = connected.header("session").unwrap().to_owned();
+    (stomp, session)
+}
 
-async fn no_secret_is_logged(filter: Option<&str>) {
-    let mut settings = vec![("VERBATIM_JWT_SECRET", SECRET)];
-    settings.extend(filter.map(|filter| ("VERBATIM_LOG", filter)));
-    let server = Logged::start(&settings).await;
-    let secrets = session(&server.api).await;
-    let log = server.stop().await;
-    assert!(log.lines().count() > 20, "{log}");
-    for line in log.lines() {
-        for (what, secret) in &secrets {
-            assert!(!line.contains(secret.as_str()), "{what} with the filter {filter:?} in: {line}");
-        }
-        assert!(!line.contains("$argon2"), "a password hash with the filter {filter:?} in: {line}");
+#[tokio::test]
+async fn each_frame_has_one_line_and_a_message_is_found_by_its_id() {
+    let server = Logged::start(&[]).await;
+    let ada = server.api.user("Ada").await;
+    let grace = server.api.user("Grace").await;
+    let room = ada.room("Engines").await.id;
+    let (mut stomp, session) = connected(&server, &ada.token).await;
+    stomp.subscribe("s", &room, None).await;
+    let said = stomp.say(&room, "hello").await;
+    let read = format!("/publish/{room}/read");
+    stomp.confirmed(Command::Send, &[("destination", &read)], r#"{"seq":1}"#).await;
+    stomp.confirmed(Command::Begin, &[("transaction", "t")], "").await;
+    let destination = format!("/publish/{room}");
+    for body in ["one", "two"] {
+        let headers = [("destination", destination.as_str()), ("transaction", "t")];
+        stomp.send(&frame(Command::Send, &headers, &json!({ "body": body }).to_string())).await;
     }
+    stomp.confirmed(Command::Commit, &[("transaction", "t")], "").await;
+    stomp.confirmed(Command::Disconnect, &[], "").await;
+    stomp.closed().await;
+    let (mut stranger, strange) = connected(&server, &grace.token).await;
+    stranger.send(&frame(Command::Send, &[("destination", &destination)], r#"{"body":"x"}"#)).await;
+    stranger.refused().await;
+    let (mut broken, rude) = connected(&server, &grace.token).await;
+    broken.send_text("NONSENSE\n\n\0").await;
+    broken.refused().await;
+    let lines = parsed(&server.stop().await);
+    assert!(having(&lines, "level", 50).is_empty() && having(&lines, "level", 40).is_empty());
+
+    let told = |session: &str| -> Vec<(String, String)> {
+        let text =
+            |line: &Line, field: &str| line.get(field).and_then(Value::as_str).unwrap_or("").to_owned();
+        let of_it = having(&lines, "request_id", session);
+        of_it.into_iter().map(|line| (text(line, "stomp_command"), text(line, "msg"))).collect()
+    };
+    let expected = [
+        ("CONNECT", "answered"),
+        ("SUBSCRIBE", "answered"),
+        ("SEND", "accepted"),
+        ("SEND", "answered"),
+        ("COMMIT", "accepted"),
+        ("COMMIT", "accepted"),
+        ("COMMIT", "answered"),
+        ("DISCONNECT", "answered"),
+        ("", "session ended"),
+    ];
+    let owned = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
+        pairs.iter().map(|(command, text)| ((*command).to_owned(), (*text).to_owned())).collect()
+    };
+    assert_eq!(told(&session), owned(&expected));
+    let end = [("CONNECT", "answered"), ("SEND", "refused"), ("", "session ended")];
+    assert_eq!(told(&strange), owned(&end));
+    assert_eq!(told(&rude), owned(&[("CONNECT", "answered"), ("", "refused"), ("", "session ended")]));
+
+    let message =
+        having_all(&lines, &[("message_id", said.header("message-id").unwrap()), ("msg", "accepted")]);
+    let [line] = message.as_slice() else { panic!("{message:?}") };
+    for (field, value) in [
+        ("member_id", json!(ada.id)),
+        ("room_id", json!(room)),
+        ("seq", json!(1)),
+        ("hostname", json!("node-7")),
+    ] {
+        assert_eq!(line[field], value, "{line:?}");
+    }
+    assert!(line["position"].is_u64() && line["latency_us"].is_u64() && line["span_id"].is_string());
+}
+
+/// Holds the event log so that nobody else can write.
+fn held(data: &Path) -> rusqlite::Connection {
+    let log = rusqlite::Connection::open(data.join("events.db")).unwrap();
+    log.execute_batch("BEGIN IMMEDIATE").unwrap();
+    log
 }
 
 #[tokio::test]
-async fn no_secret_is_logged_as_it_runs_by_default() {
-    no_secret_is_logged(None).await;
+async fn a_failure_of_ours_is_one_error_for_each_who_was_refused_for_it() {
+    let server = Logged::start(&[]).await;
+    let ada = server.api.user("Ada").await;
+    let room = ada.room("Engines").await;
+    let (mut stomp, session) = connected(&server, &ada.token).await;
+    let log = held(server.app.data());
+    let body = json!({ "body": "hello" }).to_string();
+    stomp.send(&frame(Command::Send, &[("destination", &format!("/publish/{}", room.id))], &body)).await;
+    let answer = ada.say(&room, "hello").problem(503, "unavailable").await;
+    stomp.refused().await;
+    drop(log);
+    let well = ada.say(&room, "hello").ok(201).await;
+    let view = rusqlite::Connection::open(server.app.data().join("read.db")).unwrap();
+    view.execute_batch("DROP VIEW message_history").unwrap();
+    let unread = ada.get(&room.at("/messages")).send().await;
+    let lines = parsed(&server.stop().await);
+    let errors = having(&lines, "level", 50);
+    assert_eq!(errors.len(), 3, "{errors:?}");
+    for (id, field) in [
+        (answer.header("X-Request-Id").unwrap(), "status"),
+        (session.as_str(), "stomp_command"),
+        (unread.header("X-Request-Id").unwrap(), "status"),
+    ] {
+        let of_it: Vec<&&Line> = errors.iter().filter(|line| line["request_id"] == *id).collect();
+        assert_eq!(of_it.len(), 1, "{errors:?}");
+        assert!(of_it[0]["error"].as_str().is_some_and(|error| !error.is_empty()), "{of_it:?}");
+        assert!(of_it[0].contains_key(field) && of_it[0].contains_key("latency_us"), "{of_it:?}");
+    }
+    assert_eq!(only(&lines, "request_id", well.header("X-Request-Id").unwrap())["level"], 30);
+    // The outage itself is told once when it begins and once when it ends, however many it has cost.
+    only(&lines, "msg", "the event log takes no events; trying again with each command");
+    only(&lines, "msg", "the event log takes events again");
 }
 
 #[tokio::test]
-async fn no_secret_is_logged_when_everything_of_ours_is() {
-    let filter = "warn,verbatim=trace,verbatim_api=trace,verbatim_application=trace,verbatim_domain=trace,\
-                  verbatim_infrastructure=trace,verbatim_projections=trace,verbatim_migrations=trace";
-    no_secret_is_logged(Some(filter)).await;
+async fn a_log_file_holds_what_standard_output_does_and_rolls() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("verbatim.log");
+    let file = path.to_str().unwrap();
+    let settings = [("VERBATIM_LOG_FILE", file), ("VERBATIM_LOG_FILE_MIB", "1"), ("VERBATIM_LOG_FILES", "2")];
+    let server = Logged::start(&settings).await;
+    let ada = server.api.user("Ada").await;
+    // Some 400 bytes a line: more than a MiB, and less than two.
+    for _ in 0..32 {
+        futures_util::future::join_all((0..100).map(|_| ada.get("/members/me").ok(200))).await;
+    }
+    let mut printed = server.stop().await;
+    let mut kept = Vec::new();
+    for file in [folder.path().join("verbatim.log.1"), path.clone()] {
+        assert!((1..=1024 * 1024).contains(&fs::metadata(&file).unwrap().len()));
+        kept.extend(fs::read_to_string(file).unwrap().lines().map(ToOwned::to_owned));
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    parsed(&kept);
+    // Lines of the same moment may stand in another order.
+    kept.sort();
+    printed.sort();
+    assert!(kept.len() > 3_200 && kept == printed, "{} lines and {}", kept.len(), printed.len());
 }
 
 #[tokio::test]
-async fn no_secret_is_logged_when_libraries_are_debugged() {
-    no_secret_is_logged(Some("debug")).await;
+async fn nothing_is_logged_when_nothing_is_asked_for() {
+    let server = Logged::start(&[("VERBATIM_LOG", "off")]).await;
+    let _ = server.api.user("Ada").await;
+    let printed = server.stop().await;
+    // The line that says that it is ready, for people.
+    assert!(printed.len() == 1 && printed[0].starts_with("Verbatim is ready: http://"), "{printed:?}");
+}
+
+#[tokio::test]
+async fn a_node_is_called_after_its_machine_unless_told_otherwise() {
+    let (app, api) = crate::kit::start().await;
+    let _: Api = api;
+    let ready = app.log();
+    let line = ready.lines().find(|line| line.contains("Verbatim is ready")).unwrap().to_owned();
+    let line = &parsed(&[line])[0];
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    assert_eq!(line["hostname"], name.trim());
 }

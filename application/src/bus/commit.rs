@@ -6,6 +6,7 @@ use super::{
     hydrate::{LoadError, load_failure},
     limits::TURN_AFTER,
     shard::{Shard, Waiting},
+    tell::Append,
 };
 use crate::{
     error::{AppError, ErrorClass},
@@ -13,7 +14,7 @@ use crate::{
 };
 use std::{
     collections::{HashMap, HashSet},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::Instant,
 };
 
@@ -105,6 +106,7 @@ impl Shard {
     /// One try at a batch; gives it back if another writer was first and it is worth another try.
     async fn attempt(&mut self, batch: Vec<Waiting>, last: bool, turn: Option<&Turn>) -> Option<Lost> {
         let mut draft = Draft::default();
+        let began = Instant::now();
         let found = match self.find_repeats(&batch).await {
             Ok(found) => found,
             Err(error) => {
@@ -138,8 +140,11 @@ impl Shard {
         match appended {
             Ok(appended) => {
                 if let Some(appended) = appended {
-                    self.observer.committed(batch.len(), count, started.elapsed());
-                    self.position = self.position.max(appended.first_position + count as u64 - 1);
+                    self.log_works();
+                    let (first, took) = (appended.first_position, started.elapsed());
+                    self.observer.committed(batch.len(), count, took);
+                    self.position = self.position.max(first + count as u64 - 1);
+                    self.tell(Append { first, events: count, began, took }, &batch, &verdicts);
                 }
                 for stream in draft.dirty.into_keys() {
                     self.touch(stream);
@@ -166,18 +171,31 @@ impl Shard {
         }
     }
 
+    /// Once an outage, not once a batch: whoever is refused for it is told, and logged where they are answered.
+    fn log_fails(&self, what: &str, error: &str) {
+        if !self.log_away.swap(true, Ordering::Relaxed) {
+            tracing::warn!(error, "{what}; trying again with each command");
+        }
+    }
+
+    fn log_works(&self) {
+        if self.log_away.load(Ordering::Relaxed) && self.log_away.swap(false, Ordering::Relaxed) {
+            tracing::info!("the event log takes events again");
+        }
+    }
+
     /// After a failed append: answers from earlier commits stand, everything else fails.
     fn fail_standing(&self, batch: Vec<Waiting>, verdicts: Vec<Verdict>, error: AppendError) {
         let (detail, source) = match error {
             AppendError::Conflict => (None, String::new()),
             AppendError::Unavailable(source) => {
                 let source = source.to_string();
-                tracing::error!(error = source, commands = batch.len(), "the event log took no events");
+                self.log_fails("the event log takes no events", &source);
                 (Some("the event log takes no events now"), source)
             }
             AppendError::Unknown(source) => {
                 let source = source.to_string();
-                tracing::error!(error = source, commands = batch.len(), "an append has no known outcome");
+                self.log_fails("it is not known whether the event log took events", &source);
                 (
                     Some("it is not known whether this was done; try again with the same idempotency key"),
                     source,

@@ -256,6 +256,8 @@ fn metadata(intent: &Intent, claim: Option<&Idempotency>) -> Result<String, AppE
     serde_json::to_string(&Metadata {
         actor: intent.actor,
         correlation_id: intent.correlation_id.clone(),
+        causation_id: intent.trace.map(|trace| trace.span_id().to_string()),
+        traceparent: intent.trace,
         content_hash: claim.map(|claim| claim.content_hash.clone()),
     })
     .map_err(AppError::internal)

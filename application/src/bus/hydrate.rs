@@ -117,7 +117,10 @@ impl Shard {
                 // The others would wait for nothing.
                 Err(error @ LoadError::Log(_)) => return Err(Arc::new(error)),
                 Err(error) => {
-                    tracing::error!(%stream, error = &error as &dyn std::error::Error, "a stream can't be read");
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "stream {stream} can't be read"
+                    );
                     damaged.insert(stream, Arc::new(error));
                 }
             }
@@ -161,7 +164,7 @@ impl Shard {
                     cached.snapshot_at = cached.sequence;
                     due.push(NewSnapshot { stream: *stream, sequence: cached.sequence, payload });
                 }
-                Err(error) => tracing::error!(%stream, %error, "an aggregate can't be made a snapshot of"),
+                Err(error) => tracing::error!(%error, "stream {stream} can't be made a snapshot of"),
             }
         }
         due

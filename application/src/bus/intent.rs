@@ -1,7 +1,7 @@
 //! What is asked of the bus, and what it answers.
 
 use super::{Command, limits::ANSWER_LIMIT};
-use crate::{codec::Event, error::AppError, ports::StreamId};
+use crate::{codec::Event, error::AppError, ports::StreamId, trace::TraceContext};
 use tokio::sync::oneshot;
 use verbatim_domain::MemberId;
 
@@ -36,6 +36,8 @@ pub struct Intent {
     pub actor: Option<MemberId>,
     /// In which request.
     pub correlation_id: Option<String>,
+    /// By which step of a trace.
+    pub trace: Option<TraceContext>,
 }
 
 /// What became of a step: it is durable.

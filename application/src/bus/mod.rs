@@ -14,6 +14,7 @@ mod intent;
 mod limits;
 mod observer;
 mod shard;
+mod tell;
 
 pub use any::{Aggregate, Command};
 pub(crate) use decision::repeat;
@@ -22,7 +23,7 @@ pub use limits::{
     ANSWER_LIMIT, BATCH_MAX, BATCH_STEPS_MAX, CACHE_WEIGHT_MAX, CONFLICT_RETRIES, INSPECTION_TRUST, Limits,
     QUEUE_MAX, SNAPSHOT_EVERY, STEPS_MAX,
 };
-pub use observer::{BusObserver, Unobserved};
+pub use observer::{BusObserver, Traced, Unobserved};
 
 use crate::{
     error::{AppError, ErrorClass},
@@ -32,7 +33,7 @@ use intent::Answer;
 use shard::{Looking, Shard};
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
     time::{Duration, Instant},
 };
 use tokio::{
@@ -91,10 +92,12 @@ impl Bus {
     ) -> (Self, BusTasks) {
         let limits = Limits { shards: limits.shards.max(1), ..limits };
         let mut tasks = JoinSet::new();
+        let log_away = Arc::new(AtomicBool::new(false));
         let shards = (0..limits.shards)
             .map(|index| {
                 let (sender, receiver) = mpsc::channel(limits.queue.max(1));
-                let shard = Shard::new(index, limits, log.clone(), clock.clone(), observer.clone());
+                let (log, clock) = (log.clone(), clock.clone());
+                let shard = Shard::new(index, limits, log, clock, observer.clone(), log_away.clone());
                 tasks.spawn(shard.run(receiver));
                 sender
             })

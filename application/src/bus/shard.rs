@@ -12,14 +12,26 @@ use crate::{
     ports::{Clock, EventLog, StreamId},
 };
 use futures_util::FutureExt;
-use std::{collections::HashSet, panic::AssertUnwindSafe, sync::Arc, time::Instant};
+use std::{
+    collections::HashSet,
+    panic::AssertUnwindSafe,
+    sync::{Arc, atomic::AtomicBool},
+    time::Instant,
+};
 use tokio::sync::{mpsc, oneshot};
 
 /// A command that waits for its answer.
 pub(super) struct Waiting {
     pub(super) intent: Intent,
     reply: oneshot::Sender<Result<Vec<Executed>, AppError>>,
-    since: Instant,
+    pub(super) since: Instant,
+}
+
+impl Waiting {
+    /// The name of its command, of the first if there are several.
+    pub(super) fn name(&self) -> &'static str {
+        self.intent.steps.first().map_or("none", |step| step.command.name())
+    }
 }
 
 /// A look that waits for its turn.
@@ -38,6 +50,8 @@ pub(super) struct Shard {
     pub(super) cache: Cache,
     /// A position that includes everything this shard knows of.
     pub(super) position: u64,
+    /// The last append of any shard has failed.
+    pub(super) log_away: Arc<AtomicBool>,
     /// Which of the shards this is.
     index: usize,
     /// Streams whose place in the cache is to be settled at the end of the turn.
@@ -51,9 +65,10 @@ impl Shard {
         log: Arc<dyn EventLog>,
         clock: Arc<dyn Clock>,
         observer: Arc<dyn BusObserver>,
+        log_away: Arc<AtomicBool>,
     ) -> Self {
         let cache = Cache::new(limits.cache_weight);
-        Self { limits, log, clock, observer, cache, position: 0, index, touched: HashSet::new() }
+        Self { limits, log, clock, observer, cache, position: 0, log_away, index, touched: HashSet::new() }
     }
 
     /// Works until all senders are gone and the queue is empty.
@@ -62,16 +77,20 @@ impl Shard {
         let mut jobs = Vec::with_capacity(batch);
         while queue.recv_many(&mut jobs, batch).await > 0 {
             let (mut waiting, mut looking) = (Vec::new(), Vec::new());
+            let now = Instant::now();
             for job in jobs.drain(..) {
                 match job {
-                    Job::Execute { intent, reply, since } => waiting.push(Waiting { intent, reply, since }),
+                    Job::Execute { intent, reply, since } => {
+                        self.observer.waited(now.duration_since(since));
+                        waiting.push(Waiting { intent, reply, since });
+                    }
                     Job::Inspect(look) => looking.push(look),
                 }
             }
             if AssertUnwindSafe(self.turn(waiting, looking)).catch_unwind().await.is_err() {
                 // The panic itself was reported by the hook. Whoever waited hears that the outcome is unknown, for
                 // it may have come after the append; what is in memory may be half changed, and is read again.
-                tracing::error!(shard = self.index, "a batch of commands panicked; its outcome is unknown");
+                tracing::error!("a batch of commands panicked; its outcome is unknown");
                 self.cache = Cache::new(self.limits.cache_weight);
                 self.touched.clear();
                 self.observer.panicked();
@@ -108,14 +127,13 @@ impl Shard {
     }
 
     pub(super) fn answer(&self, waiting: Waiting, answer: Result<Vec<Executed>, AppError>) {
-        let name = waiting.intent.steps.first().map_or("none", |step| step.command.name());
         let outcome = match &answer {
             Ok(executed) if executed.iter().all(|step| step.repeated) => "repeated",
             Ok(_) => "ok",
             Err(error) if matches!(error.class, ErrorClass::Unavailable | ErrorClass::Internal) => "failed",
             Err(_) => "rejected",
         };
-        self.observer.answered(name, outcome, waiting.since.elapsed());
+        self.observer.answered(waiting.name(), outcome, waiting.since.elapsed());
         // The caller may have gone; what was done stays done.
         let _ = waiting.reply.send(answer);
     }

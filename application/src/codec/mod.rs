@@ -1,10 +1,15 @@
 //! Between events and the JSON in the log: encoding, upcasting old versions, decoding.
 
+mod about;
 mod upcast;
 
+pub use about::About;
 pub use upcast::{UPCASTERS, Upcast, Upcaster, Version, upcast};
 
-use crate::ports::{NewEvent, RecordedEvent, StreamId};
+use crate::{
+    ports::{NewEvent, RecordedEvent, StreamId},
+    trace::TraceContext,
+};
 use cqrs_es::Aggregate;
 use serde::{Deserialize, Serialize};
 use verbatim_domain::{
@@ -24,6 +29,12 @@ pub struct Metadata {
     /// The request it came with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub correlation_id: Option<String>,
+    /// What led to it: the step of the trace, as 16 hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub causation_id: Option<String>,
+    /// The same step with its trace (W3C Trace Context).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<TraceContext>,
     /// SHA-256, in hex, of what an idempotent command asked for: the same key with other content is a conflict.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_hash: Option<String>,
@@ -53,6 +64,8 @@ pub struct Envelope {
     pub recorded_at: Timestamp,
     /// What happened.
     pub event: Event,
+    /// JSON of [`Metadata`].
+    pub metadata: String,
 }
 
 /// A stored event that this version of the program can't read. Nothing may skip it silently.
@@ -179,6 +192,7 @@ impl Envelope {
             sequence: recorded.sequence,
             recorded_at: recorded.recorded_at,
             event: Event::decode(recorded)?,
+            metadata: recorded.metadata.clone(),
         })
     }
 }

@@ -97,7 +97,7 @@ impl App {
                     // The token that was shown is used up. Without its successor the client would show it again, and
                     // that would look like theft and end the session: grant what needs no looking up.
                     Err(error) if matches!(error.class, ErrorClass::Unavailable | ErrorClass::Overloaded) => {
-                        tracing::warn!(%session_id, %error, "a token is refreshed without its member's role");
+                        tracing::warn!(%member_id, %error, "a token is refreshed without its member's role");
                         MemberRole::Member
                     }
                     Err(error) => return Err(error),
@@ -105,7 +105,7 @@ impl App {
                 self.pair(member_id, role, session_id, refresh_token)
             }
             RefreshOutcome::Reused { session_id, member_id } => {
-                tracing::warn!(%session_id, %member_id, "a refresh token was used twice; its session is revoked");
+                tracing::warn!(%member_id, "a refresh token was used twice; session {session_id} is revoked");
                 Err(refused())
             }
             RefreshOutcome::Refused => Err(refused()),

@@ -47,8 +47,12 @@ impl App {
         change: ProfileChange,
         context: Context,
     ) -> Result<Done<AccountView>, AppError> {
-        let mut intent =
-            Intent { steps: vec![], actor: None, correlation_id: context.correlation_id.clone() };
+        let mut intent = Intent {
+            steps: vec![],
+            actor: None,
+            correlation_id: context.correlation_id.clone(),
+            trace: context.trace,
+        };
         let stream = caller.member_id.stream();
         let context = Context { idempotency_key: None, ..context };
         if let Some((current, new)) = change.password {

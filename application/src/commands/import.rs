@@ -217,6 +217,7 @@ impl App {
             ],
             actor: Some(member_id),
             correlation_id: None,
+            trace: None,
         };
         self.bus.submit_within(intent, QUEUE_LIMIT).await?.wait().await?;
         Ok(())

@@ -100,6 +100,7 @@ impl App {
                 ],
                 actor: Some(member_id),
                 correlation_id: context.correlation_id,
+                trace: context.trace,
             })
             .await?;
         opened(&executed)

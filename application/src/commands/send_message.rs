@@ -139,7 +139,7 @@ impl App {
 
     /// Queues several messages, to one room or several, as one: a STOMP transaction. Among themselves they keep their
     /// order, and so they do with the caller's other messages to the room of the last one; a caller who wants it for the
-    /// other rooms too waits for what was sent before.
+    /// other rooms too waits for what was sent before. Keys are those of the messages, not of the context.
     ///
     /// # Errors
     /// `overloaded`: nothing was queued; `idempotency_key_reused` if two of them have the same key.
@@ -147,14 +147,15 @@ impl App {
         &self,
         sender_id: MemberId,
         messages: Vec<Outgoing>,
-        correlation_id: Option<&str>,
+        context: Context,
     ) -> Result<PendingSends, AppError> {
         let sent_at = self.clock.now();
         let mut keys = HashSet::new();
         let mut all = Intent {
             steps: Vec::with_capacity(messages.len()),
             actor: Some(sender_id),
-            correlation_id: correlation_id.map(ToOwned::to_owned),
+            correlation_id: context.correlation_id,
+            trace: context.trace,
         };
         for Outgoing { room_id, body, idempotency_key } in messages {
             if idempotency_key.as_ref().is_some_and(|key| !keys.insert(key.to_string())) {
@@ -164,7 +165,7 @@ impl App {
                     "two messages of one transaction have the same idempotency key",
                 ));
             }
-            let context = Context { correlation_id: None, idempotency_key };
+            let context = Context { idempotency_key, ..Context::default() };
             all.steps.extend(self.send_intent(sender_id, room_id, body, sent_at, context).steps);
         }
         Ok(PendingSends(self.bus.submit(all)?))

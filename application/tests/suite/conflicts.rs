@@ -99,7 +99,7 @@ async fn splitting_a_batch_keeps_the_order_within_each_room() {
             body: MessageBody::parse(text).expect("a message"),
             idempotency_key: None,
         });
-        node.app.begin_send_all(member(1), outgoing.collect(), None).expect("it is queued")
+        node.app.begin_send_all(member(1), outgoing.collect(), Context::default()).expect("it is queued")
     };
     let tied = both(["x", "b"]);
     let last = node.send(member(1), rooms[1], "c");

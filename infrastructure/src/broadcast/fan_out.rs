@@ -164,7 +164,10 @@ impl PushSource for Stream {
                     }
                     Err(RecvError::Closed) => return None,
                     Err(RecvError::Lagged(batches)) => {
-                        tracing::warn!(batches, "the hub fell behind the broadcast; it is told again");
+                        tracing::warn!(
+                            missed = batches,
+                            "the hub fell behind the broadcast; it is told again"
+                        );
                         self.fell_behind().await
                     }
                 }

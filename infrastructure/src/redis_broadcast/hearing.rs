@@ -138,7 +138,7 @@ impl Receiver {
             return Ok(true);
         }
         if applied - position > REPLAY_MAX {
-            tracing::warn!(position, applied, "too much was missed to be told again");
+            tracing::warn!(position, upto = applied, "too much was missed to be told again");
             self.table.skip_to(applied);
             self.fan_out.missed(applied);
             self.observer.missed();

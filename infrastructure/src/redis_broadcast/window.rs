@@ -104,7 +104,7 @@ mod tests {
 
     fn push(position: u64) -> Push {
         let room_id = RoomId::from_uuid(Uuid::from_u128(1));
-        Push { position, room_id, change: Change::Closed { last_seq: position } }
+        Push::new(position, room_id, Change::Closed { last_seq: position })
     }
 
     fn positions(pushes: &[Push]) -> Vec<u64> {

@@ -9,6 +9,7 @@ mod crowd;
 mod deep;
 mod figure;
 mod imports;
+mod observability;
 mod options;
 mod runner;
 mod setup;
@@ -57,6 +58,9 @@ pub async fn run(options: Options, mut say: impl FnMut(String)) -> Result<Outcom
     }
     if options.chosen(Scenario::Members) {
         outcome.add("members", crowd::run(&options, &mut say).await);
+    }
+    if options.chosen(Scenario::Observability) {
+        outcome.add("observability", observability::run(&options, &mut say).await);
     }
     if options.chosen(Scenario::Import) {
         outcome.add("import", deep::corpus(&options, &mut say).await);

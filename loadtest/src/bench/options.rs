@@ -49,6 +49,8 @@ pub enum Scenario {
     Idle,
     /// cost of a send in a room of 10,000 members, and of 10
     Members,
+    /// durable chat with a log file and a scrape each second, and with neither
+    Observability,
     /// conversations imported
     Import,
     /// a page of 50 messages 1,000,000 back, and 1,000 back

@@ -74,7 +74,7 @@ impl Admin {
                     (failed, failures) = (true, failures + 1);
                     tracing::warn!(
                         error = chain(&error),
-                        failures,
+                        attempt = failures,
                         "filling a projection hangs; trying again"
                     );
                     self.shared.db.writers_failed();

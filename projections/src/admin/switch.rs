@@ -67,7 +67,7 @@ impl Admin {
         let db = self.shared.db.begin_exclusive().await?;
         let undone = switch::undo(&self.shared.db, &db, &self.shared.projections).await?;
         if !undone.is_empty() {
-            tracing::warn!(projections = ?undone, "undid a switch of versions that was broken off");
+            tracing::warn!(projection = undone.join(","), "undid a switch of versions that was broken off");
         }
         Ok(db)
     }

@@ -109,7 +109,7 @@ impl Changes for MemberChanges {
             });
             let Some(row) = fresh.or_else(|| rows.remove(&member)) else {
                 // The aggregate makes such a history impossible; a log written by other hands could hold it.
-                tracing::error!(%member, "an event of a member who never registered");
+                tracing::error!(member_id = %member, "an event of a member who never registered");
                 continue;
             };
             let name = change.display_name.unwrap_or(row.display_name);

@@ -193,7 +193,7 @@ impl Changes for HistoryChanges {
         }
         for (room, seq) in touched.keys() {
             // The aggregate makes such a history impossible; a log written by other hands could hold it.
-            tracing::error!(%room, seq, "a change of a message that was never sent");
+            tracing::error!(room_id = %room, seq, "a change of a message that was never sent");
         }
         let messages = Upsert {
             table: &table,

@@ -36,7 +36,7 @@ impl Told {
 
     fn push(&self, event: &RoomEvent, position: u64, pushes: &mut Vec<Push>) {
         use RoomEvent as E;
-        let mut push = |change| pushes.push(Push { position, room_id: event.room_id(), change });
+        let mut push = |change| pushes.push(Push::new(position, event.room_id(), change));
         let membership = |member_id: &MemberId, by: Option<MemberId>, last_seq: u64, at: &Timestamp| {
             Membership { member_id: *member_id, display_name: self.name(*member_id), by, last_seq, at: *at }
         };

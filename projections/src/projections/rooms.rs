@@ -214,7 +214,7 @@ async fn write_rooms(
         let row = change.opened.as_ref().map(Row::opened).or_else(|| rows.remove(&room));
         let Some(mut row) = row else {
             // The aggregate makes such a history impossible; a log written by other hands could hold it.
-            tracing::error!(%room, "an event of a room that was never opened");
+            tracing::error!(room_id = %room, "an event of a room that was never opened");
             continue;
         };
         row.take(&change);

@@ -182,7 +182,7 @@ async fn read_pushes(events: &[Envelope], db: &DatabaseTransaction) -> Result<Ve
     // One who has left meanwhile has no counts there any more, and is told nothing.
     let push = |(position, member_id, room_id)| {
         let unread = *counts.get(&(member_id, room_id))?;
-        Some(Push { position, room_id, change: Change::Read { member_id, unread } })
+        Some(Push::new(position, room_id, Change::Read { member_id, unread }))
     };
     Ok(read.into_iter().filter_map(push).collect())
 }

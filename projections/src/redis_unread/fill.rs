@@ -103,7 +103,11 @@ pub(super) async fn fill_patiently(
     };
     while failures < ATTEMPTS && may_pass(&error) {
         failures += 1;
-        tracing::warn!(error = chain(&error), failures, "filling the unread counts hangs; trying again");
+        tracing::warn!(
+            error = chain(&error),
+            attempt = failures,
+            "filling the unread counts hangs; trying again"
+        );
         tokio::time::sleep(backoff.next()).await;
         let before = place.position;
         error = match go_on(shared, store, place, progress).await {

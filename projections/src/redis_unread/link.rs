@@ -84,7 +84,7 @@ impl Link {
     /// A read went well.
     pub(super) fn worked(&self) {
         if self.refused.load(Ordering::Relaxed) && self.refused.swap(false, Ordering::Relaxed) {
-            tracing::info!(redis = %self.shared.server, "unread counts can be read from Redis again");
+            tracing::info!(address = %self.shared.server, "unread counts can be read from Redis again");
         }
     }
 
@@ -95,12 +95,12 @@ impl Link {
             if held.as_ref().is_some_and(|held| held.number == number) {
                 *held = None;
                 let error = chain(failure);
-                tracing::error!(error, redis = %self.shared.server, "unread counts are read from the relational read models");
+                tracing::error!(error, address = %self.shared.server, "unread counts are read from the relational read models");
                 self.broken.notify_one();
             }
         } else if !self.refused.swap(true, Ordering::Relaxed) {
             let error = chain(failure);
-            tracing::error!(error, redis = %self.shared.server, "Redis does not give unread counts; the relational read models do");
+            tracing::error!(error, address = %self.shared.server, "Redis does not give unread counts; the relational read models do");
         }
     }
 
@@ -112,7 +112,7 @@ impl Link {
             match self.connect().await {
                 Ok(store) => {
                     if std::mem::take(&mut down) {
-                        tracing::info!(redis = %self.shared.server, "unread counts are read from Redis");
+                        tracing::info!(address = %self.shared.server, "unread counts are read from Redis");
                     }
                     backoff = Backoff::new();
                     match self.watch(store).await {
@@ -120,7 +120,7 @@ impl Link {
                         Ended::Read => {}
                         Ended::Look(failure) => {
                             let error = chain(&failure);
-                            tracing::error!(error, redis = %self.shared.server, "the connection to Redis is lost");
+                            tracing::error!(error, address = %self.shared.server, "the connection to Redis is lost");
                         }
                     }
                     down = true;
@@ -129,7 +129,7 @@ impl Link {
                 Err(failure) => {
                     if !std::mem::replace(&mut down, true) {
                         let error = chain(&failure);
-                        tracing::error!(error, redis = %self.shared.server, "Redis can't be read; trying again");
+                        tracing::error!(error, address = %self.shared.server, "Redis can't be read; trying again");
                     }
                     tokio::time::sleep(backoff.next().min(PAUSE_MAX)).await;
                 }

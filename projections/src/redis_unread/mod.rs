@@ -104,9 +104,8 @@ impl Shared {
         }
         if let Some(policy) = store.eviction_policy().await.filter(|policy| policy != "noeviction") {
             tracing::warn!(
-                policy,
-                redis = %self.server,
-                "Redis may evict unread counts, which nothing notices: set maxmemory-policy to noeviction"
+                address = %self.server,
+                "Redis may evict unread counts (maxmemory-policy {policy}), which nothing notices: set it to noeviction"
             );
         }
     }

@@ -79,6 +79,7 @@ impl Runner {
                 () = lost => {
                     tracing::info!(projection = NAME, "this process leads no longer");
                     self.announced = false;
+                    self.shared.observer.leads(false);
                 }
                 () = self.lead() => {
                     // Nothing went well: given back, and time for others to take it.
@@ -95,7 +96,10 @@ impl Runner {
         loop {
             match tokio::time::timeout(LEADERSHIP_LIMIT, leadership.try_lead(NAME)).await {
                 Ok(Ok(Some(lease))) => return Some(lease),
-                Ok(Ok(None)) => self.announced = false,
+                Ok(Ok(None)) => {
+                    self.announced = false;
+                    self.shared.observer.leads(false);
+                }
                 Ok(Err(error)) => self.report(&error),
                 Err(error) => self.report(&error),
             }
@@ -123,7 +127,7 @@ impl Runner {
         let text = chain(error);
         if self.last_error.as_ref() != Some(&text) {
             let redis = &self.shared.server;
-            tracing::error!(error = text, %redis, projection = NAME, "the projection does not go on; trying again");
+            tracing::error!(error = text, address = %redis, projection = NAME, "the projection does not go on; trying again");
             self.last_error = Some(text);
         }
     }
@@ -133,9 +137,10 @@ impl Runner {
         self.failing_since = None;
         if self.leadership.is_some() && !std::mem::replace(&mut self.announced, true) {
             tracing::info!(projection = NAME, "this process leads");
+            self.shared.observer.leads(true);
         }
         if self.last_error.take().is_some() {
-            tracing::info!(redis = %self.shared.server, projection = NAME, "the projection goes on");
+            tracing::info!(address = %self.shared.server, projection = NAME, "the projection goes on");
         }
     }
 
@@ -179,13 +184,15 @@ impl Runner {
             behind = batch.full;
             self.went_well();
             self.shared.applied.send_replace(last);
+            let took = started.elapsed();
             self.shared.observer.applied(BatchReport {
                 events: batch.events.len(),
                 pushes: 0,
-                took: started.elapsed(),
+                took,
                 position: last,
                 head: head.max(last),
             });
+            self.shared.observer.projected(&batch.events, took);
         }
     }
 
@@ -239,7 +246,7 @@ impl Runner {
             },
         };
         if self.filling.replace(place.tag.clone()).as_ref() != Some(&place.tag) {
-            tracing::info!(projection = NAME, version = %place.tag, from = place.position, why);
+            tracing::info!(projection = NAME, position = place.position, "version {}: {why}", place.tag);
         }
         match fill(&self.shared, store, &mut place, &mut |_| {}).await {
             Err(ProjectionError::Superseded) => {

@@ -11,10 +11,13 @@ use std::sync::Arc;
 
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE");
 const REQUEST_HEADERS: HeaderValue = HeaderValue::from_static(
-    "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Verbatim-Position, X-Request-Id",
+    "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Verbatim-Position, X-Request-Id, \
+     traceparent",
 );
-const ANSWER_HEADERS: HeaderValue =
-    HeaderValue::from_static("Idempotency-Replayed, Retry-After, Verbatim-Position, X-Request-Id");
+const ANSWER_HEADERS: HeaderValue = HeaderValue::from_static(
+    "Idempotency-Replayed, Retry-After, Verbatim-Position, X-Request-Id, traceparent, \
+     traceresponse",
+);
 /// Seconds that a browser may remember a preflight answer.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
 

@@ -9,6 +9,8 @@ mod security;
 
 pub(super) use cors::Cors;
 pub use observe::{HttpObserver, RequestId};
-pub(super) use observe::{Observe, Template, note_template};
+pub(super) use observe::{Observe, Template, label, note_message, note_route};
+use problems::Failure;
+pub(crate) use problems::causes;
 pub(super) use problems::{Problems, panicked};
 pub(super) use security::{Policy, SecurityHeaders};

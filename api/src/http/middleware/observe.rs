@@ -1,5 +1,11 @@
 //! Each request gets an id, a tracing span, a line in the log and a place in the metrics.
 
+use super::Failure;
+use crate::{
+    http::{context::POSITION_HEADER, problem::Code},
+    telemetry::{micros, spans},
+    trace::{Step, TRACEPARENT, TRACERESPONSE, of_headers},
+};
 use poem::{
     Endpoint, Middleware, PathPattern, Request, Response, Result,
     http::{HeaderValue, Method},
@@ -10,7 +16,10 @@ use std::{
     time::{Duration, Instant},
 };
 use tracing::{Instrument, Span, field::Empty};
+use uuid::Uuid;
 use verbatim_application::ports::IdGenerator;
+use verbatim_domain::MessageId;
+use verbatim_observability::SpanKind;
 
 const HEADER: &str = "X-Request-Id";
 /// Longest request id that is taken from a client, in bytes.
@@ -22,6 +31,9 @@ pub trait HttpObserver: Send + Sync + 'static {
     /// (`/api/v1/rooms/{room_id}`) or `unmatched`: both are fit for labels. For streams and WebSockets, `latency` ends
     /// with the headers.
     fn answered(&self, method: &'static str, template: &str, status: u16, latency: Duration);
+
+    /// There is such a route, and requests may come. Told once, at the start.
+    fn route(&self, _method: &'static str, _template: &str) {}
 }
 
 /// The id of a request: in its answer, its log lines, its problem document and its events.
@@ -74,7 +86,7 @@ pub(in crate::http) struct Observed<E> {
 }
 
 /// A method as a label: clients may invent others without end.
-fn label(method: &Method) -> &'static str {
+pub(in crate::http) fn label(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::POST => "POST",
@@ -97,36 +109,84 @@ impl<E: Endpoint<Output = Response>> Endpoint for Observed<E> {
             .and_then(RequestId::accept)
             .unwrap_or_else(|| RequestId(self.ids.next().to_string().into()));
         let method = label(request.method());
+        let step = Step::after(of_headers(request.headers()), &*self.ids);
         // `path` is the template: a path itself may hold what is nobody's business.
         let span = tracing::info_span!(
             "request",
             request_id = %id,
+            trace_id = %step.context.trace_id(),
+            span_id = %step.context.span_id(),
             method,
             path = Empty,
             member_id = Empty,
-            status = Empty,
-            latency_us = Empty,
+            room_id = Empty,
+            message_id = Empty,
+            seq = Empty,
         );
         request.set_data(id.clone());
+        request.set_data(step.context);
+        let mut unanswered = Unanswered { span: Some(&span), since };
         let mut response = self.inner.call(request).instrument(span.clone()).await?;
-        let status = response.status().as_u16();
+        unanswered.span = None;
         let template = template(&response);
-        let latency = since.elapsed();
-        let latency_us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
         if response.data::<Template>().is_none() {
             // Else it was noted when the route was found: a field that is recorded twice shows twice.
             span.record("path", &*template);
         }
-        span.record("status", status).record("latency_us", latency_us);
-        if status < 400 {
-            // Errors have their line already, from where they were handled.
-            span.in_scope(|| tracing::info!("answered"));
-        }
+        let latency = since.elapsed();
+        span.in_scope(|| tell(&response, micros(latency)));
+        let status = response.status().as_u16();
         self.observer.answered(method, &template, status, latency);
+        let ended = spans::Ended { failed: status >= 500, ..spans::Ended::now(latency) };
+        spans::record(step, SpanKind::Server, ended, || {
+            let attributes = vec![
+                ("http.request.method", method.into()),
+                ("http.route", template.to_string().into()),
+                ("http.response.status_code", spans::number(status.into())),
+                ("verbatim.request_id", id.to_string().into()),
+            ];
+            (format!("{method} {template}"), attributes)
+        });
         if let Ok(value) = HeaderValue::from_str(id.as_str()) {
             response.headers_mut().insert(HEADER, value);
         }
+        if let Ok(value) = HeaderValue::from_str(&step.context.to_string()) {
+            response.headers_mut().insert(TRACEPARENT, value.clone());
+            response.headers_mut().insert(TRACERESPONSE, value);
+        }
         Ok(response)
+    }
+}
+
+/// The one line of a request.
+fn tell(response: &Response, latency_us: u64) {
+    let status = response.status().as_u16();
+    let code = response.data::<Code>().map(|code| &*code.0);
+    let position = response.headers().get(POSITION_HEADER);
+    let position: Option<u64> = position.and_then(|position| position.to_str().ok()?.parse().ok());
+    match response.data::<Failure>() {
+        Some(Failure { causes }) => {
+            tracing::error!(status, latency_us, code, error = causes.as_deref(), "failed");
+        }
+        // Nothing of ours has failed, but a client was sent away all the same: full, or stopping.
+        None if status >= 500 => tracing::warn!(status, latency_us, code, "refused"),
+        None if status >= 400 => tracing::info!(status, latency_us, code, "refused"),
+        None => tracing::info!(status, latency_us, position, "answered"),
+    }
+}
+
+/// A client that does not wait for its answer has its line all the same.
+struct Unanswered<'a> {
+    span: Option<&'a Span>,
+    since: Instant,
+}
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        if let Some(span) = self.span {
+            let latency_us = micros(self.since.elapsed());
+            span.in_scope(|| tracing::info!(latency_us, code = "client_gone", "not answered"));
+        }
     }
 }
 
@@ -138,9 +198,22 @@ fn template(response: &Response) -> Arc<str> {
     }
 }
 
-/// Notes the route in the span of the request, as soon as it is known.
-pub(in crate::http) fn note_template(template: &str) {
-    Span::current().record("path", template);
+/// Notes the route and what it names in the span of the request, as soon as it is known.
+pub(in crate::http) fn note_route(template: &str, request: &Request) {
+    let span = Span::current();
+    span.record("path", template);
+    // Only what these really are: any text may stand in their place.
+    if let Some(room) = request.raw_path_param("room_id").and_then(|text| Uuid::try_parse(text).ok()) {
+        span.record("room_id", tracing::field::display(room));
+    }
+    if let Some(seq) = request.raw_path_param("seq").and_then(|text| text.parse::<i64>().ok()) {
+        span.record("seq", seq);
+    }
+}
+
+/// Notes a message in the span of the request that sent it.
+pub(in crate::http) fn note_message(message: MessageId, seq: u64) {
+    Span::current().record("message_id", tracing::field::display(message)).record("seq", seq);
 }
 
 #[cfg(test)]

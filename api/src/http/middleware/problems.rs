@@ -1,9 +1,9 @@
-//! The place where errors are handled: turned into problem documents, and logged once.
+//! The place where errors are handled: turned into problem documents. [`super::observe`] logs them, each once.
 
 use super::{RequestId, Template};
 use crate::http::problem::{self, Problem};
 use futures_util::FutureExt;
-use poem::{Endpoint, Error, Middleware, PathPattern, Request, Response, Result};
+use poem::{Endpoint, Error, Middleware, PathPattern, Request, Response, Result, http::StatusCode};
 use std::{any::Any, error::Error as StdError, fmt::Write, panic::AssertUnwindSafe};
 use verbatim_application::AppError;
 
@@ -36,20 +36,30 @@ impl<E: Endpoint<Output = Response>> Endpoint for Handled<E> {
             Ok(Ok(response)) => Ok(uniform(response, id)),
             Ok(Err(error)) if error.is_from_response() => Ok(uniform(error.into_response(), id)),
             Ok(Err(error)) => Ok(refuse(error, id)),
-            Err(panic) => {
-                let problem = panicked(panic.as_ref());
-                log(&problem);
-                Ok(problem.response(id))
-            }
+            Err(panic) => Ok(answer(&panicked(panic.as_ref()), id)),
         }
     }
 }
 
+/// Why a request was not answered as it should be, for its line in the log: set on the answer.
+#[derive(Debug, Clone)]
+pub(in crate::http) struct Failure {
+    /// All that lies beneath, on one line.
+    pub(in crate::http) causes: Option<String>,
+}
+
+fn answer(problem: &Problem, id: Option<&str>) -> Response {
+    let mut response = problem.response(id);
+    // A refusal is business as usual; a failure is ours to look at, with all that lies beneath.
+    if problem.source.is_some() || problem.status == StatusCode::INTERNAL_SERVER_ERROR {
+        response.set_data(Failure { causes: problem.source.as_ref().map(|source| causes(source.as_ref())) });
+    }
+    response
+}
+
 fn refuse(error: Error, id: Option<&str>) -> Response {
     let (template, pattern) = (error.data::<Template>().cloned(), error.data::<PathPattern>().cloned());
-    let problem = Problem::from(error);
-    log(&problem);
-    let mut response = problem.response(id);
+    let mut response = answer(&Problem::from(error), id);
     if let Some(template) = template {
         response.set_data(template);
     }
@@ -66,33 +76,19 @@ fn uniform(response: Response, id: Option<&str>) -> Response {
     if !failed || response.content_type() == Some(problem::CONTENT_TYPE) {
         return response;
     }
-    let problem = Problem::bare(status);
-    log(&problem);
     let (parts, _) = response.into_parts();
-    let mut uniform = problem.response(id);
+    let mut uniform = answer(&Problem::bare(status), id);
     for (name, value) in &parts.headers {
         if !name.as_str().starts_with("content-") {
             uniform.headers_mut().entry(name).or_insert_with(|| value.clone());
         }
     }
-    *uniform.extensions_mut() = parts.extensions;
+    uniform.extensions_mut().extend(parts.extensions);
     uniform
 }
 
-/// A refusal is business as usual; a failure is ours to look at, with all that lies beneath.
-fn log(problem: &Problem) {
-    let status = problem.status.as_u16();
-    let code = &*problem.code;
-    match &problem.source {
-        Some(source) => {
-            tracing::error!(status, code, error = causes(source.as_ref()), "failed");
-        }
-        None if status == 500 => tracing::error!(status, code, "failed"),
-        None => tracing::info!(status, code, "refused"),
-    }
-}
-
-fn causes(error: &(dyn StdError + 'static)) -> String {
+/// An error with its causes, on one line.
+pub(crate) fn causes(error: &(dyn StdError + 'static)) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     for _ in 0..CAUSES_MAX {

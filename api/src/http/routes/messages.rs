@@ -7,6 +7,7 @@ use crate::http::{
     body::{Body, body},
     context::{Once, Plainly, Seen},
     input::{Seq, SeqOrZero},
+    middleware::note_message,
     param::{Query, Segment},
     problem::{Problem, Wrong},
     schema::describe,
@@ -105,7 +106,9 @@ impl MessagesApi {
         once: Once,
         body: Body<SayBody>,
     ) -> Result<Created<MessageView>, Failure<SendMessage>> {
-        Ok(Created::of(app.send_message(auth.member(), room_id.0, body.0.body, once.0).await?))
+        let done = app.send_message(auth.member(), room_id.0, body.0.body, once.0).await?;
+        note_message(done.value.message_id, done.value.seq);
+        Ok(Created::of(done))
     }
 
     /// Read history

@@ -46,7 +46,7 @@ fn message(seq: u64) -> MessageView {
 }
 
 fn push(position: u64, change: Change) -> Push {
-    Push { position, room_id: room(), change }
+    Push::new(position, room(), change)
 }
 
 fn sent(seq: u64) -> Push {

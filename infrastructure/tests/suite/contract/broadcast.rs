@@ -39,7 +39,7 @@ pub fn room(n: u128) -> RoomId {
 }
 
 fn push(position: u64) -> Push {
-    Push { position, room_id: room(1), change: Change::Closed { last_seq: position } }
+    Push::new(position, room(1), Change::Closed { last_seq: position })
 }
 
 /// Events that each change something in the room.
@@ -147,7 +147,7 @@ pub async fn what_is_of_a_member_is_told(fixture: Fixture) {
     let mut hub = fixture.broadcast.subscribe();
     let unread =
         verbatim_application::views::UnreadView { room_id: room(9), unread: 2, last_seq: 5, read_seq: 3 };
-    let read = Push { position: 1, room_id: room(9), change: Change::Read { member_id, unread } };
+    let read = Push::new(1, room(9), Change::Read { member_id, unread });
     fixture.tell(Stretch { after: 0, upto: 1, pushes: vec![read.clone()] }).await;
     assert_eq!(*changes(&mut hub).await, [read]);
 }
@@ -157,7 +157,7 @@ pub async fn what_is_ephemeral_is_told_at_once(fixture: Fixture) {
     let mut hub = fixture.broadcast.subscribe();
     let member_id = MemberId::from_uuid(Uuid::from_u128(7));
     let change = Change::Typing { member_id, display_name: "Ada".to_owned() };
-    let typing = Push { position: 0, room_id: room(1), change };
+    let typing = Push::new(0, room(1), change);
     for _ in 0..2 {
         fixture.broadcast.publish_ephemeral(typing.clone()).await.unwrap();
         assert_eq!(*changes(&mut hub).await, std::slice::from_ref(&typing));

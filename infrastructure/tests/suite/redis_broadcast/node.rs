@@ -204,13 +204,13 @@ pub fn sent(position: u64, room_id: RoomId, body: String) -> Push {
         edited_at: None,
         deleted: false,
     };
-    Push { position, room_id, change: Change::Sent(message) }
+    Push::new(position, room_id, Change::Sent(message))
 }
 
 /// What one event changed; of some kinds nothing, of some two things.
 pub fn event(position: u64, room_number: u128, kind: u32) -> Vec<Push> {
     let room_id = room(room_number);
-    let push = |change| Push { position, room_id, change };
+    let push = |change| Push::new(position, room_id, change);
     let someone = |n| Membership {
         member_id: member(n),
         display_name: "Ben".to_owned(),

@@ -93,7 +93,7 @@ async fn without_redis_changes_go_by_the_read_models() {
         node.hears(told.head()).await;
     }
     let typing = Change::Typing { member_id: member(1), display_name: "Ada".to_owned() };
-    let typing = Push { position: 0, room_id: room(1), change: typing };
+    let typing = Push::new(0, room(1), typing);
     node.broadcast.publish_ephemeral(typing.clone()).await.unwrap();
     let mut heard = node.heard.subscribe();
     timeout(LIMIT, heard.wait_for(|heard| heard.contains(&typing))).await.unwrap().unwrap();
