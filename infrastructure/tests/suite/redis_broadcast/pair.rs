@@ -50,9 +50,14 @@ impl Pair {
     pub async fn tell(&self) -> Duration {
         let began = Instant::now();
         self.runner.tell(message(&self.told)).await;
+        self.both_hear().await;
+        began.elapsed()
+    }
+
+    /// Waits until both nodes have heard all that was told.
+    pub async fn both_hear(&self) {
         let head = self.told.head();
         tokio::join!(self.runner.hears(head), self.other.hears(head));
-        began.elapsed()
     }
 
     pub fn check(&self) {

@@ -77,7 +77,7 @@ async fn a_publisher_that_is_cut_off_is_noticed() {
     pair.proxy.heal();
     pair.other.connected(true).await;
     pair.other.tell(message(&pair.told)).await;
-    pair.runner.hears(pair.told.head()).await;
+    pair.both_hear().await;
     pair.check();
 }
 
