@@ -1,12 +1,16 @@
 //! How fast the read models are filled: `cargo bench -p verbatim-projections`, with `EVENTS` and `ROOMS` in the
-//! environment for other sizes than 500,000 and 100.
+//! environment for other sizes than 500,000 and 100, `ONLY=sqlite` or `ONLY=mysql` for one of the databases, and `SHORT`
+//! for the first figures only.
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 
 #[path = "../tests/common/mod.rs"]
 mod common;
 
-use common::{Backend, Bench, FixedClock, Running, at, log::MemoryLog, log::record};
-use std::{sync::Arc, time::Instant};
+use common::{Backend, Bench, Collector, FixedClock, Running, Store, at, log::MemoryLog, log::record};
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
 use uuid::Uuid;
 use verbatim_application::{
     codec::Event,
@@ -19,7 +23,11 @@ use verbatim_domain::{
     room::RoomEvent,
     text::{DisplayName, Email, MessageBody, RoomName},
 };
-use verbatim_projections::{Admin, ProjectionStatus};
+use verbatim_projections::{Admin, BatchReport, Observer, ProjectionStatus};
+use verbatim_servers::{Durability, MariaDb};
+
+/// Events for the live runner alone.
+const MORE: usize = 80_000;
 
 fn setting(name: &str, default: usize) -> usize {
     std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
@@ -162,54 +170,113 @@ async fn depth(running: &Running) {
     }
 }
 
+/// Keeps how long the live runner took for each batch.
+#[derive(Default)]
+struct Batches(Mutex<Vec<(usize, Duration)>>);
+
+impl Observer for Batches {
+    fn applied(&self, report: BatchReport) {
+        self.0.lock().unwrap().push((report.events, report.took));
+    }
+}
+
+/// New events, so many at once, each batch waited for.
+async fn batches(
+    size: usize,
+    bench: &Bench,
+    running: &Running,
+    seen: &Batches,
+    more: &mut Vec<RecordedEvent>,
+) {
+    let count = (more.len() / 2).min(20_000) / size;
+    seen.0.lock().unwrap().clear();
+    let stretch = Stretch::begin();
+    for _ in 0..count {
+        let now: Vec<_> = more.drain(..size).collect();
+        bench.log.edit(|events| events.extend(now));
+        bench.settle(&running.models).await;
+    }
+    stretch.end(&format!("live runner, {size} at a time"), (count * size) as u64);
+    let mut took: Vec<_> = seen.0.lock().unwrap().iter().filter(|b| b.0 == size).map(|b| b.1).collect();
+    took.sort_unstable();
+    println!(
+        "  a batch of {size}: median {:?}, p99 {:?}, longest {:?}",
+        took[took.len() / 2],
+        took[took.len() * 99 / 100],
+        took[took.len() - 1]
+    );
+}
+
+async fn measure(bench: &Bench, more: &mut Vec<RecordedEvent>) {
+    let names = ["rooms", "message_history", "members", "unread"];
+    let seen = Arc::new(Batches::default());
+    let stretch = Stretch::begin();
+    let running = Running::new(bench.open_observed(seen.clone()).await);
+    bench.settle(&running.models).await;
+    stretch.end("first fill by the live runner", bench.log.len());
+
+    for size in [10, 100, 1_000] {
+        batches(size, bench, &running, &seen, more).await;
+    }
+    let admin = Admin::open(&bench.url(), bench.log.clone(), Arc::new(FixedClock)).await.unwrap();
+    let stretch = Stretch::begin();
+    admin.rebuild(&names, &mut |_| {}).await.unwrap();
+    stretch.end("rebuild of all four beside it", bench.log.len());
+    if std::env::var("SHORT").is_ok() {
+        return;
+    }
+    for name in names {
+        let stretch = Stretch::begin();
+        admin.rebuild(&[name], &mut |_| {}).await.unwrap();
+        stretch.end(&format!("rebuild of {name}"), bench.log.len());
+    }
+
+    depth(&running).await;
+
+    let stretch = Stretch::begin();
+    let verified = admin.verify(&names, &mut |_| {}, &mut |d| println!("{d}")).await.unwrap();
+    stretch.end(
+        &format!("verify ({} rows, {} differences)", verified.rows, verified.differences),
+        bench.log.len(),
+    );
+    let status: Vec<ProjectionStatus> = admin.status().await.unwrap();
+    println!("versions {:?}", status.iter().map(|s| s.active_version).collect::<Vec<_>>());
+    if bench.backend() == Backend::Sqlite {
+        println!("{} MiB", std::fs::metadata(bench.path()).unwrap().len() >> 20);
+    }
+    latency("one message at a time", bench, &running, 2_000).await;
+    let beside = Admin::open(&bench.url(), bench.log.clone(), Arc::new(FixedClock)).await.unwrap();
+    let rebuild = tokio::spawn(async move { beside.rebuild(&names, &mut |_| {}).await.unwrap() });
+    while !rebuild.is_finished() {
+        latency("the same during a rebuild by another process", bench, &running, 500).await;
+    }
+    running.stop().await;
+}
+
 fn main() {
     let (events, rooms) = (setting("EVENTS", 500_000), setting("ROOMS", 100));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let started = Instant::now();
-    let log = MemoryLog::with(history(events, rooms));
+    let mut all = history(events + MORE, rooms);
+    let more = all.split_off(events);
     println!("made {events} events in {rooms} rooms in {:.1} s", started.elapsed().as_secs_f64());
-    runtime.block_on(async {
-        let bench = Bench::over(Backend::Sqlite, log);
-        let names = ["rooms", "message_history", "members", "unread"];
-
-        let stretch = Stretch::begin();
-        let running = Running::new(bench.open().await);
-        bench.settle(&running.models).await;
-        stretch.end("first fill by the live runner", bench.log.len());
-
-        let admin = Admin::open(&bench.url(), bench.log.clone(), Arc::new(FixedClock)).await.unwrap();
-        let stretch = Stretch::begin();
-        admin.rebuild(&names, &mut |_| {}).await.unwrap();
-        stretch.end("rebuild of all four beside it", bench.log.len());
-        if std::env::var("SHORT").is_ok() {
-            return;
+    let only = std::env::var("ONLY").unwrap_or_default();
+    for backend in [Backend::Sqlite, Backend::MySql] {
+        let name = format!("{backend:?}").to_lowercase();
+        if !name.contains(&only) {
+            continue;
         }
-        for name in names {
-            let stretch = Stretch::begin();
-            admin.rebuild(&[name], &mut |_| {}).await.unwrap();
-            stretch.end(&format!("rebuild of {name}"), bench.log.len());
-        }
-
-        depth(&running).await;
-
-        let stretch = Stretch::begin();
-        let verified = admin.verify(&names, &mut |_| {}, &mut |d| println!("{d}")).await.unwrap();
-        stretch.end(
-            &format!("verify ({} rows, {} differences)", verified.rows, verified.differences),
-            bench.log.len(),
-        );
-        let status: Vec<ProjectionStatus> = admin.status().await.unwrap();
-        println!(
-            "versions {:?}, {} MiB",
-            status.iter().map(|s| s.active_version).collect::<Vec<_>>(),
-            std::fs::metadata(bench.path()).unwrap().len() >> 20
-        );
-        latency("one message at a time", &bench, &running, 2_000).await;
-        let beside = Admin::open(&bench.url(), bench.log.clone(), Arc::new(FixedClock)).await.unwrap();
-        let rebuild = tokio::spawn(async move { beside.rebuild(&names, &mut |_| {}).await.unwrap() });
-        while !rebuild.is_finished() {
-            latency("the same during a rebuild by another process", &bench, &running, 500).await;
-        }
-        running.stop().await;
-    });
+        println!("--- {backend:?}");
+        // As it must be in production: what was committed outlives a power cut.
+        let server = (backend == Backend::MySql).then(|| MariaDb::with(Durability::Machine));
+        let store = match &server {
+            None => Store::File(tempfile::tempdir().unwrap()),
+            Some(server) => {
+                server.create_database("verbatim");
+                Store::Url(server.url("verbatim"))
+            }
+        };
+        let bench = Bench { store, log: MemoryLog::with(all.clone()), broadcast: Collector::new() };
+        runtime.block_on(measure(&bench, &mut more.clone()));
+    }
 }

@@ -2,11 +2,14 @@
 
 use crate::{
     db::STATEMENT_LIMIT,
-    dialect::{self, OnConflict, ROWS_PER_STATEMENT, VARIABLES_PER_STATEMENT},
+    dialect::{self, BYTES_PER_STATEMENT, OnConflict, ROWS_PER_STATEMENT, VARIABLES_PER_STATEMENT},
     failures,
 };
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement, Value};
 use std::fmt::Write;
+
+/// Up to so many rows a statement is filled up rather than followed by shorter ones.
+const PADDED_ROWS: usize = 64;
 
 /// How many ids one `IN (...)` takes.
 pub(crate) const IDS_PER_STATEMENT: usize = 512;
@@ -33,6 +36,16 @@ async fn in_time<T>(
         },
         _ => work.await,
     }
+}
+
+/// Repeats the last row until there is a power of two of them; tells how many there are.
+fn pad_rows(values: &mut Vec<Value>, width: usize) -> usize {
+    let rows = (values.len() / width).next_power_of_two();
+    let last = values.len().saturating_sub(width)..values.len();
+    while values.len() < rows * width {
+        values.extend_from_within(last.clone());
+    }
+    rows
 }
 
 /// Runs one statement; tells how many rows it touched.
@@ -63,6 +76,12 @@ pub(crate) async fn query_slowly<C: ConnectionTrait>(
     db.query_all_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await
 }
 
+/// How long texts are together. What else there is takes some bytes each.
+fn bytes(values: &[Value]) -> usize {
+    let text = |value: &Value| if let Value::String(Some(text)) = value { text.len() } else { 8 };
+    values.iter().map(text).sum()
+}
+
 /// A multi-row `INSERT ... ON CONFLICT`.
 pub(crate) struct Upsert<'a> {
     /// The physical table.
@@ -78,16 +97,28 @@ pub(crate) struct Upsert<'a> {
 impl Upsert<'_> {
     /// Writes all rows; `values` holds them one after the other.
     pub(crate) async fn write<C: ConnectionTrait>(&self, db: &C, values: Vec<Value>) -> Result<(), DbErr> {
+        let backend = db.get_database_backend();
         let width = self.columns.len();
         let most = (VARIABLES_PER_STATEMENT / width).min(ROWS_PER_STATEMENT);
-        let mut values = values.into_iter();
         let mut left = values.len() / width;
+        let mut values = values.into_iter();
         while left > 0 {
             // Powers of two: ten different statements at most, so that the prepared ones are found again.
-            let rows = if left >= most { most } else { 1 << left.ilog2() };
-            let chunk = values.by_ref().take(rows * width).collect();
-            execute(db, self.sql(db.get_database_backend(), rows), chunk).await?;
+            let mut rows = if left >= most { most } else { 1 << left.ilog2() };
+            let next = values.as_slice();
+            while rows > 1 && bytes(next.get(..rows * width).unwrap_or_default()) > BYTES_PER_STATEMENT {
+                rows /= 2;
+            }
+            let mut chunk: Vec<Value> = values.by_ref().take(rows * width).collect();
             left -= rows;
+            if dialect::pads(backend) && left < rows && rows <= PADDED_ROWS {
+                // What is left comes along, and the last row again and again: to write it twice changes nothing, and one
+                // round trip costs more than some rows.
+                chunk.extend(values.by_ref());
+                left = 0;
+                rows = pad_rows(&mut chunk, width);
+            }
+            execute(db, self.sql(backend, rows), chunk).await?;
         }
         Ok(())
     }

@@ -8,6 +8,10 @@ pub(crate) const ROWS_PER_STATEMENT: usize = 512;
 /// Most variables in one statement (SQLite: 32,766; MySQL: 65,535).
 pub(crate) const VARIABLES_PER_STATEMENT: usize = 32_000;
 
+/// How long the values of one statement may be together: well below what a MySQL server takes (`max_allowed_packet`, 4 MiB
+/// on the most modest one).
+pub(crate) const BYTES_PER_STATEMENT: usize = 2 * 1024 * 1024;
+
 /// What becomes of a column when the row is there already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum OnConflict {
@@ -50,6 +54,11 @@ pub(crate) fn on_conflict(
             format!("ON CONFLICT ({key}) DO UPDATE SET {}", sets.join(", "))
         }
     }
+}
+
+/// Whether a statement costs more than the rows in it, so that one with some rows twice is better than several.
+pub(crate) fn pads(backend: DbBackend) -> bool {
+    backend == DbBackend::MySql
 }
 
 /// `(a, b) IN (...)` for `pairs` pairs of variables.

@@ -6,8 +6,8 @@ use sea_orm::{
 };
 use std::time::Duration;
 
-/// MySQL: waited too long for a lock; chosen to give way in a deadlock.
-const LOCKED: [u16; 2] = [1205, 1213];
+/// MySQL: chosen to give way in a deadlock.
+const DEADLOCK: u16 = 1213;
 /// MySQL: too many connections, shutting down, starting up, killed, or hung up.
 const NOT_SERVING: [u16; 7] = [1040, 1053, 1077, 1079, 1152, 1927, 3169];
 
@@ -39,16 +39,18 @@ fn mysql_number(error: &sqlx::Error) -> Option<u16> {
     Some(error.as_database_error()?.try_downcast_ref::<MySqlDatabaseError>()?.number())
 }
 
-/// Whether another writer has what this one wants now, so that trying again helps. SQLite's primary code for that is 5;
-/// extended codes keep it in the lowest byte.
+/// Whether another process has the SQLite file now. The primary code for that is 5; extended codes keep it in the lowest
+/// byte. (MySQL waits by itself.)
 pub(crate) fn is_busy(error: &DbErr) -> bool {
-    let Some(error) = of_sqlx(error) else { return false };
-    if let Some(number) = mysql_number(error) {
-        return LOCKED.contains(&number);
-    }
-    let sqlite = error.as_database_error().and_then(|error| error.try_downcast_ref::<SqliteError>());
+    let sqlite = of_sqlx(error).and_then(sqlx::Error::as_database_error);
+    let sqlite = sqlite.and_then(|error| error.try_downcast_ref::<SqliteError>());
     let code = sqlite.and_then(|error| sqlx::error::DatabaseError::code(error)?.parse::<u32>().ok());
     code.is_some_and(|code| code & 0xff == 5)
+}
+
+/// Whether MySQL has broken a transaction off for the good of another one; the same again should do.
+pub(crate) fn is_deadlock(error: &DbErr) -> bool {
+    of_sqlx(error).and_then(mysql_number) == Some(DEADLOCK)
 }
 
 /// Whether the database can't be reached, or does not answer: it may be back later, and nothing is wrong with what was

@@ -66,7 +66,7 @@ async fn look(shared: &Shared) -> Result<(), ProjectionError> {
     } else {
         shared.gate.set(diagnose(&states, &shared.projections, &shared.log).await?);
     }
-    let applied = shared::applied(&states)?;
+    let applied = shared::applied(&states, &shared.gate.closed())?;
     shared.applied.send_if_modified(|known| std::mem::replace(known, applied) != applied);
     Ok(())
 }

@@ -34,7 +34,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const QUIET_LAG: u64 = 10_000;
 /// The longest a batch may take to be written.
 const WRITE_LIMIT: Duration = Duration::from_secs(30);
-/// How often a batch is tried again at once when another writer was in the way.
+/// How often a batch is tried again at once when it and another writer were in each other's way.
 const BUSY_TRIES: u32 = 5;
 /// After so long without anything new it is written down what was told, so that a restart does not repeat it.
 const SAVE_AFTER: Duration = Duration::from_secs(1);
@@ -107,7 +107,9 @@ impl Runner {
     pub(crate) async fn run(mut self, shutdown: CancellationToken, patience: Option<Duration>) {
         loop {
             let Err(error) = self.session(&shutdown).await else { return };
-            self.shared.db.writers_failed();
+            if matches!(error, RunError::Database(_) | RunError::Slow) {
+                self.shared.db.writers_failed();
+            }
             self.shared.observer.failed(&error);
             let lasts = self.trouble.note(&error);
             if patience.is_some_and(|patience| lasts >= patience) {
@@ -151,7 +153,7 @@ impl Runner {
                         () = tokio::time::sleep_until(patience) => {}
                     }
                 }
-                Err(RunError::Database(error)) if self.busy < BUSY_TRIES && failures::is_busy(&error) => {
+                Err(RunError::Database(error)) if self.busy < BUSY_TRIES && failures::is_deadlock(&error) => {
                     self.busy += 1;
                     group = self.load().await?;
                 }
@@ -166,8 +168,8 @@ impl Runner {
     /// Writes down up to where changes were told; otherwise only the next batch does.
     async fn save(&mut self, group: &Group) -> Result<(), DbErr> {
         let published = self.publisher.position();
-        if published > self.saved {
-            let versions: Vec<_> = group.targets.iter().map(|t| (t.name(), t.version)).collect();
+        let versions: Vec<_> = group.targets.iter().map(|target| (target.name(), target.version)).collect();
+        if published > self.saved && !versions.is_empty() {
             let db = self.shared.db.begin_write().await?;
             meta::record_published(&db, &versions, published).await?;
             self.shared.db.commit(db).await?;

@@ -122,18 +122,23 @@ impl Shared {
     pub(crate) async fn prepare(&self) -> Result<(), ProjectionError> {
         self.db.migrate().await?;
         let states = meta::load(&self.db.writer()).await?;
-        self.gate.set(diagnose(&states, &self.projections, &self.log).await?);
-        self.applied.send_replace(applied(&states)?);
+        let closed = diagnose(&states, &self.projections, &self.log).await?;
+        self.applied.send_replace(applied(&states, &closed)?);
+        self.gate.set(closed);
         self.reachable.store(true, Ordering::Relaxed);
         Ok(())
     }
 }
 
-/// The last position that every live projection contains.
-pub(crate) fn applied(states: &BTreeMap<String, State>) -> Result<u64, ProjectionError> {
-    let mut applied = u64::MAX;
-    for state in states.values() {
-        applied = applied.min(state.active()?.position);
+/// The last position that every live projection contains which can be read.
+pub(crate) fn applied(
+    states: &BTreeMap<String, State>,
+    closed: &BTreeMap<&'static str, Fault>,
+) -> Result<u64, ProjectionError> {
+    let mut applied = None;
+    for (_, state) in states.iter().filter(|(name, _)| !closed.contains_key(name.as_str())) {
+        let position = state.active()?.position;
+        applied = Some(applied.map_or(position, |applied: u64| applied.min(position)));
     }
-    Ok(applied)
+    Ok(applied.unwrap_or(0))
 }

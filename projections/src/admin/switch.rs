@@ -16,10 +16,12 @@ use verbatim_migrations::read_models::create_views;
 
 /// Live versions that do not move for so long are moved by nobody.
 const STANDSTILL: Duration = Duration::from_secs(2);
+/// The longest that is waited for live versions that do; the server gives a silent process up after ten seconds.
+const LIVE_LIMIT: Duration = Duration::from_secs(5);
 /// Between two looks at where the live versions are.
 const POLL: Duration = Duration::from_millis(2);
-/// The most events that are filled in while the live versions are held: about 100 ms.
-const HELD_EVENTS: u64 = 2_000;
+/// The most events that are filled in while the live versions are held: it bounds how long those stand still.
+const HELD_EVENTS: u64 = FILL_BATCH as u64;
 
 /// The active version of a projection, held at a position.
 struct Held {
@@ -29,16 +31,17 @@ struct Held {
 }
 
 impl Admin {
-    /// Makes the group's versions active, once they are where the live ones are. `false`: those are too far ahead.
+    /// Makes the group's versions active, once they are where the live ones are. `false`: those are too far away.
     pub(super) async fn switch_held(
         &self,
         group: &mut Group,
         abandon_live: bool,
     ) -> Result<bool, ProjectionError> {
-        if !abandon_live {
-            self.wait_for_live(group).await?;
-        }
         let db = self.begin_exclusive().await?;
+        if !abandon_live && !self.wait_for_live(group).await? {
+            db.end().await?;
+            return Ok(false);
+        }
         let held = self.hold(&db, group).await?;
         let switched = self.switch(&db, group, &held, abandon_live).await;
         for target in &mut group.targets {
@@ -72,9 +75,10 @@ impl Admin {
         Ok(db)
     }
 
-    /// Waits until no live version is behind the group's, unless nobody moves them.
-    async fn wait_for_live(&self, group: &Group) -> Result<(), ProjectionError> {
-        let mut seen = (Vec::new(), Instant::now());
+    /// Waits until no live version is behind the group's, unless nobody moves them. `false`: it takes too long.
+    async fn wait_for_live(&self, group: &Group) -> Result<bool, ProjectionError> {
+        let begun = Instant::now();
+        let mut seen = (Vec::new(), begun);
         loop {
             let states = meta::load(&self.shared.db.writer()).await?;
             let mut positions = Vec::new();
@@ -86,7 +90,10 @@ impl Admin {
                 seen = (positions, Instant::now());
             }
             if reached || seen.1.elapsed() > STANDSTILL {
-                return Ok(());
+                return Ok(true);
+            }
+            if begun.elapsed() > LIVE_LIMIT {
+                return Ok(false);
             }
             tokio::time::sleep(POLL).await;
         }

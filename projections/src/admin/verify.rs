@@ -86,7 +86,7 @@ impl Admin {
                     compare(expected, found, model.name, table, on_difference, &mut on_rows).await?;
             }
         }
-        live.rollback().await?;
+        self.shared.db.rollback(live).await?;
         Ok(verified)
     }
 

@@ -78,20 +78,18 @@ impl Server {
     /// Connections that write; made when they are needed.
     pub(super) fn writers(&self) -> DatabaseConnection {
         let options = self.0.as_ref().clone().statement_cache_capacity(WRITER_STATEMENTS);
-        let pool = pool(&[SESSION, WRITING])
+        let pool = pool(&[SESSION, WRITING], WRITER_IDLE_LIMIT)
             .max_connections(WRITERS)
-            .acquire_timeout(WRITER_ACQUIRE_LIMIT)
-            .idle_timeout(WRITER_IDLE_LIMIT);
+            .acquire_timeout(WRITER_ACQUIRE_LIMIT);
         SqlxMySqlConnector::from_sqlx_mysql_pool(pool.connect_lazy_with(options))
     }
 
     /// Connections that read; made when they are needed.
     pub(super) fn readers(&self) -> DatabaseConnection {
         let options = self.0.as_ref().clone().statement_cache_capacity(READER_STATEMENTS);
-        let pool = pool(&[SESSION, READING])
+        let pool = pool(&[SESSION, READING], READER_IDLE_LIMIT)
             .max_connections(READERS)
-            .acquire_timeout(READER_ACQUIRE_LIMIT)
-            .idle_timeout(READER_IDLE_LIMIT);
+            .acquire_timeout(READER_ACQUIRE_LIMIT);
         SqlxMySqlConnector::from_sqlx_mysql_pool(pool.connect_lazy_with(options))
     }
 
@@ -103,7 +101,7 @@ impl Server {
             return Err(failures::late(CONNECT_LIMIT));
         };
         let greeting = connected.map_err(of_sqlx)?;
-        let pool = pool(&[SESSION, WRITING, CHANGING_THE_SCHEMA])
+        let pool = pool(&[SESSION, WRITING, CHANGING_THE_SCHEMA], CONNECT_LIMIT)
             .max_connections(1)
             .acquire_timeout(CONNECT_LIMIT)
             .connect_lazy_with(self.0.as_ref().clone());
@@ -116,7 +114,8 @@ fn of_sqlx(error: sqlx::Error) -> DbErr {
     DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error)))
 }
 
-fn pool(settings: &[&str]) -> MySqlPoolOptions {
+/// Connections that are told these settings, and closed when they were idle for so long.
+fn pool(settings: &[&str], idle_limit: Duration) -> MySqlPoolOptions {
     let settings = Arc::<str>::from(settings.join("; "));
     MySqlPoolOptions::new()
         .max_lifetime(None)
@@ -125,12 +124,13 @@ fn pool(settings: &[&str]) -> MySqlPoolOptions {
             let settings = AssertSqlSafe(settings.to_string());
             Box::pin(async move { connection.execute(settings).await.map(drop) })
         })
-        .before_acquire(|connection, used| {
+        .idle_timeout(idle_limit)
+        .before_acquire(move |connection, used| {
             Box::pin(async move {
-                if used.idle_for >= TRY_AFTER {
-                    connection.ping().await?;
+                if used.idle_for >= idle_limit {
+                    return Ok(false);
                 }
-                Ok(true)
+                Ok(used.idle_for < TRY_AFTER || connection.ping().await.is_ok())
             })
         })
 }

@@ -29,7 +29,7 @@ pub(crate) struct Readers {
 /// Why a read is refused though the database is there.
 #[derive(Debug, thiserror::Error)]
 enum Refused {
-    #[error("{0} is being filled anew")]
+    #[error("{0} is being filled anew, or was never reached")]
     Closed(&'static str),
     #[error("the read took longer than {READ_LIMIT:?}")]
     Slow,
