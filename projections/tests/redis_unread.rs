@@ -205,6 +205,24 @@ async fn what_was_promised_is_shown_though_redis_is_behind() {
     assert_eq!(relational.answers(), answers, "Redis answers again");
 }
 
+/// Redis came back with an older state, and the process has just been started.
+#[tokio::test]
+async fn a_node_that_has_shown_nothing_shows_no_older_state_either() {
+    let redis = Redis::start();
+    let (log, mut world) = small();
+    let running = Running::start(&redis.url(), &log, &Relational::broken(&log));
+    running.settle(&log).await;
+    running.stop().await;
+    world.send(world.room(0), world.member(0));
+    log.write(world.take());
+    let relational = Relational::new(&log);
+    relational.set(log.len());
+    let unread = open(&redis.url(), &log, &relational, None);
+    eventually("the connection", async || unread.is_connected()).await;
+    assert_eq!(unread.reader().unread(world.member(1)).await.unwrap().position, log.len());
+    assert_eq!(relational.answers(), 1);
+}
+
 #[tokio::test]
 async fn counts_never_go_back_when_redis_goes_away() {
     let mut redis = Redis::start();

@@ -2,7 +2,7 @@
 //! checks what it believes.
 
 use super::{
-    NAME, Shared, connection::Failure, diagnosis::is_of, fill::fill_patiently, nobody, store::*, verify,
+    NAME, Shared, diagnosis::is_of, failure::Failure, fill::fill_patiently, nobody, store::*, verify,
 };
 use crate::{Difference, Progress, ProjectionError, ProjectionStatus, Verified, runner::chain};
 use std::sync::Arc;

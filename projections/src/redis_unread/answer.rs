@@ -1,6 +1,6 @@
 //! Taking Redis's answers apart.
 
-use super::connection::Failure;
+use super::failure::Failure;
 use redis::Value;
 
 /// An answer that no script of ours gives.

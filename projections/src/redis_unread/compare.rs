@@ -1,6 +1,6 @@
 //! Comparing what one member or room has in Redis with what the log says.
 
-use super::{NAME, answer, connection::Failure, expected::Cursors, verify::DELETED_PER_READ};
+use super::{NAME, answer, expected::Cursors, failure::Failure, verify::DELETED_PER_READ};
 use crate::{Difference, Progress, Verified};
 use redis::Value;
 use std::collections::{BTreeMap, BTreeSet};

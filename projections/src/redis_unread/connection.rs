@@ -1,5 +1,6 @@
 //! Connecting to Redis: one server, or a Redis Cluster, which the server says itself when asked.
 
+use super::failure::Failure;
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, Value,
     aio::MultiplexedConnection,
@@ -24,55 +25,6 @@ const NODES_MAX: usize = 16;
 const CLUSTER_RETRIES: u32 = 4;
 /// The longest pause before that, in milliseconds.
 const CLUSTER_RETRY_PAUSE: u64 = 100;
-
-/// Redis did not do what it was asked.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Failure {
-    /// Its text contains its cause, and never the password.
-    #[error("Redis failed: {0}")]
-    Redis(redis::RedisError),
-    #[error("Redis did not answer within {0:?}")]
-    Slow(Duration),
-    #[error("Redis answered with {0}, which nothing here expects")]
-    Unexpected(String),
-    #[error("the counts in Redis are of another event log than this one")]
-    Foreign,
-    #[error("Redis holds no counts that could be compared: it is being filled")]
-    Empty,
-    #[error("the event log can't be read")]
-    Log(#[source] verbatim_application::ports::LogError),
-}
-
-impl Failure {
-    /// Whether the connection can't be used any more, or nobody knows. Redis saying no is not that.
-    pub(crate) fn is_of_connection(&self) -> bool {
-        match self {
-            Self::Redis(error) => !matches!(
-                error.kind(),
-                redis::ErrorKind::Server(_)
-                    | redis::ErrorKind::Extension
-                    | redis::ErrorKind::UnexpectedReturnType
-            ),
-            Self::Slow(_) => true,
-            Self::Unexpected(_) | Self::Foreign | Self::Empty | Self::Log(_) => false,
-        }
-    }
-}
-
-impl From<redis::RedisError> for Failure {
-    fn from(error: redis::RedisError) -> Self {
-        Self::Redis(error)
-    }
-}
-
-impl From<Failure> for crate::ProjectionError {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Log(error) => error.into(),
-            failure => Self::Redis(Box::new(failure)),
-        }
-    }
-}
 
 /// Where Redis is. Shown without the password.
 pub(crate) struct Server {

@@ -1,9 +1,6 @@
 //! Whether what Redis holds is of this log, and of this program.
 
-use super::{
-    connection::Failure,
-    store::{Place, SCHEMA_VERSION, State, Version},
-};
+use super::store::{Place, SCHEMA_VERSION, State, Version};
 use crate::feed;
 use std::sync::Arc;
 use verbatim_application::ports::{EventLog, LogError};
@@ -39,10 +36,4 @@ pub(super) async fn is_of(version: &Version, log: &Arc<dyn EventLog>) -> Result<
     Ok(event
         .first()
         .is_some_and(|event| event.position == version.position && feed::mark(event) == version.mark))
-}
-
-impl From<LogError> for Failure {
-    fn from(error: LogError) -> Self {
-        Self::Log(error)
-    }
 }

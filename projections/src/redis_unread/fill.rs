@@ -3,7 +3,7 @@
 
 use super::{
     Shared,
-    connection::Failure,
+    failure::Failure,
     store::{Guard, Place, Store, Switched},
 };
 use crate::{

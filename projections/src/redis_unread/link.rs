@@ -1,11 +1,6 @@
 //! The readers' connection. It is made, watched and made anew in the background: a read never waits for that.
 
-use super::{
-    Shared,
-    connection::{Connection, Failure},
-    diagnosis::is_of,
-    store::Store,
-};
+use super::{Shared, connection::Connection, diagnosis::is_of, failure::Failure, store::Store};
 use crate::runner::{Backoff, chain};
 use std::{
     sync::{
@@ -15,6 +10,9 @@ use std::{
     time::Duration,
 };
 use tokio::{sync::Notify, time::Instant};
+use uuid::Uuid;
+use verbatim_application::ports::UnreadReader;
+use verbatim_domain::MemberId;
 
 /// How often the connection is tried when nobody reads, so that one that nobody answers on is noticed.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -24,6 +22,9 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 const BREAK: Duration = Duration::from_millis(500);
 /// Behind what was shown for so long, the connection is made anew: it may lead to a server that is no longer the one.
 const BEHIND_LIMIT: Duration = Duration::from_secs(5);
+
+/// The longest the relational read models may take to say where they are; without that it goes on.
+const RELATIONAL_LIMIT: Duration = Duration::from_millis(500);
 
 /// A connection with its number: a failure of an earlier one says nothing about this one.
 struct Held {
@@ -44,6 +45,7 @@ enum Ended {
 /// Gives readers a connection if there is one that works.
 pub(super) struct Link {
     shared: Arc<Shared>,
+    fallback: Arc<dyn UnreadReader>,
     held: Mutex<Option<Held>>,
     made: AtomicU64,
     broken: Notify,
@@ -52,9 +54,10 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, fallback: Arc<dyn UnreadReader>) -> Self {
         Self {
             shared,
+            fallback,
             held: Mutex::default(),
             made: AtomicU64::new(0),
             broken: Notify::new(),
@@ -148,9 +151,20 @@ impl Link {
         }
         self.shared.saw(&state);
         self.shared.check_eviction(&mut store).await;
+        self.look_at_relational().await;
         let number = self.made.fetch_add(1, Ordering::Relaxed) + 1;
         *self.held() = Some(Held { connection: store.0.clone(), number });
         Ok(store)
+    }
+
+    /// Redis may show an older state than the one before, also to a process that has shown nothing yet: what the
+    /// relational read models contain is the least to be shown. Those of nobody tell that as well as any.
+    async fn look_at_relational(&self) {
+        let nobody = MemberId::from_uuid(Uuid::nil());
+        let read = tokio::time::timeout(RELATIONAL_LIMIT, self.fallback.unread(nobody)).await;
+        if let Ok(Ok(snapshot)) = read {
+            self.shared.floor.promise(snapshot.position);
+        }
     }
 
     /// Looks at Redis from time to time, until the connection is of no use.

@@ -20,6 +20,7 @@ mod compare;
 mod connection;
 mod diagnosis;
 mod expected;
+mod failure;
 mod fill;
 mod floor;
 mod keys;
@@ -34,7 +35,8 @@ pub use admin::RedisUnreadAdmin;
 pub use reader::ReadStatistics;
 
 use crate::{NoObserver, Observer, ProjectionError};
-use connection::{Failure, Server};
+use connection::Server;
+use failure::Failure;
 use floor::{Floor, Promising};
 use link::Link;
 use reader::Reader;
@@ -131,8 +133,9 @@ pub struct RedisUnread {
 }
 
 impl RedisUnread {
-    /// Takes the Redis at `url` (see [`ReadStatistics`] for how reads fare) without waiting for it: it is connected to in
-    /// the background, then and whenever it comes back. `fallback` and `relational` are of the relational read models.
+    /// Takes the Redis at `url` (`redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]`, `rediss://` for TLS; of a Redis Cluster
+    /// that of any of its servers) without waiting for it: it is connected to in the background, then and whenever it
+    /// comes back. `fallback` and `relational` are of the relational read models.
     /// Without `leadership` this process takes it that it leads. To be called within a tokio runtime.
     ///
     /// # Errors
@@ -147,7 +150,7 @@ impl RedisUnread {
         leadership: Option<Arc<dyn Leadership>>,
     ) -> Result<Self, ProjectionError> {
         let shared = Shared::new(url, log, clock, observer)?;
-        let link = Arc::new(Link::new(Arc::clone(&shared)));
+        let link = Arc::new(Link::new(Arc::clone(&shared), Arc::clone(&fallback)));
         let keeping = tokio::spawn(Arc::clone(&link).keep());
         let reader = Reader::new(link, Arc::clone(&shared.floor), fallback, Arc::clone(&relational));
         let (reader, _keeping) = (Arc::new(reader), Arc::new(Background(keeping)));

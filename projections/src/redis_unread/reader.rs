@@ -2,7 +2,8 @@
 
 use super::{
     answer,
-    connection::{Connection, Failure},
+    connection::Connection,
+    failure::Failure,
     floor::Floor,
     keys::{PREFIX, VERSIONS},
     link::Link,

@@ -29,7 +29,7 @@ const STAND_BY: Duration = Duration::from_millis(500);
 const LEADERSHIP_LIMIT: Duration = Duration::from_secs(5);
 /// The longest pause after a failure.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
-/// After somebody else was first with a new version.
+/// After somebody else was first.
 const TURN: Duration = Duration::from_millis(20);
 /// A leader that gets nothing done for so long lets others try: Redis may be away for this process only.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -176,7 +176,11 @@ impl Runner {
             let changes = UnreadChanges::of(&batch.events);
             let now = values::moment(self.shared.clock.now());
             if !store.apply(Guard::Live, &place, (last, &batch.mark), &changes, &now).await? {
-                place = self.live(&mut store).await?;
+                let found = self.live(&mut store).await?;
+                if found == place {
+                    tokio::time::sleep(TURN).await;
+                }
+                place = found;
                 continue;
             }
             place.position = last;
@@ -209,7 +213,9 @@ impl Runner {
                         projection = NAME,
                         "Redis holds the counts of another event log than this one; it is filled anew"
                     );
-                    store.condemn(&place).await?;
+                    if !store.condemn(&place).await? {
+                        tokio::time::sleep(TURN).await;
+                    }
                 }
                 Finding::Missing => {
                     self.refill(store, &state, "Redis holds no counts; it is filled").await?;

@@ -1,6 +1,6 @@
 //! Lua scripts, each run atomically by Redis.
 
-use super::connection::{Connection, Failure};
+use super::{connection::Connection, failure::Failure};
 use redis::{Arg, Cmd, ErrorKind, ServerErrorKind, Value};
 use std::{sync::LazyLock, time::Duration};
 

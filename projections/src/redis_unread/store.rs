@@ -4,7 +4,8 @@
 use super::{
     answer,
     batch::write_changes,
-    connection::{Connection, Failure, Server},
+    connection::{Connection, Server},
+    failure::Failure,
     keys::{PREFIX, Tag, VERSIONS},
     script,
 };
@@ -250,8 +251,12 @@ fn version(found: &Value) -> Result<Option<Version>, Failure> {
     let [tag, position, mark, schema, updated_at, error] = fields.as_slice() else {
         return Err(answer::unexpected(&Value::Array(Vec::new())));
     };
-    // Somebody wrote nonsense there: as good as no version.
-    let Ok(position) = answer::number(position) else { return Ok(None) };
+    let written = answer::optional(position)?;
+    let position = written.as_ref().and_then(|position| position.parse::<u64>().ok());
+    // Nonsense there is as good as no version. The scripts compare it as text.
+    let Some(position) = position.filter(|position| written == Some(position.to_string())) else {
+        return Ok(None);
+    };
     Ok(Some(Version {
         tag: Tag::new(answer::text(tag)?),
         position,

@@ -4,9 +4,9 @@
 use super::{
     NAME, Shared, answer,
     compare::{Differences, printed},
-    connection::Failure,
     diagnosis::{Finding, diagnose},
     expected::Expected,
+    failure::Failure,
     keys::{Key, Tag, VERSIONS, parse},
     script,
     store::Store,

@@ -16,7 +16,7 @@ elseif versions[1] == tag or (versions[2] ~= tag and versions[3] ~= tag) then
   return 0
 end
 local at = redis.call('HMGET', KEYS[2], 'position', 'mark')
-if at[1] ~= ARGV[4] or at[2] ~= ARGV[5] then return 0 end
+if at[1] ~= ARGV[4] or (at[2] or '') ~= ARGV[5] then return 0 end
 redis.call('HSET', KEYS[2], 'position', ARGV[6], 'mark', ARGV[7], 'updated_at', ARGV[8])
 redis.call('HDEL', KEYS[2], 'error')
 

@@ -5,7 +5,7 @@ local tag = ARGV[2]
 local versions = redis.call('HMGET', KEYS[1], 'active', 'previous', 'latest')
 if versions[1] == tag or (versions[2] ~= tag and versions[3] ~= tag) then return {0} end
 local at = redis.call('HMGET', KEYS[2], 'position', 'mark')
-if at[1] ~= ARGV[3] or at[2] ~= ARGV[4] then return {0} end
+if at[1] ~= ARGV[3] or (at[2] or '') ~= ARGV[4] then return {0} end
 local live = versions[1] and redis.call('HGET', ARGV[1] .. versions[1] .. ':meta', 'position')
 -- Nonsense there is as good as no version.
 live = live and string.match(live, '^%d+$')
