@@ -69,9 +69,9 @@ async fn open(url: &str, notify: bool) -> Arc<PostgresEventLog> {
     Arc::new(PostgresEventLog::open(url, POSTGRES, options).await.unwrap())
 }
 
-/// Appends as fast as it goes; gives commits and rows a second.
-async fn hammer(log: &Arc<PostgresEventLog>, writers: usize, rows: usize, time: Duration) -> (f64, f64) {
-    let began = Instant::now();
+/// Appends as fast as it goes; says how fast, and what it cost.
+async fn hammer(log: &Arc<PostgresEventLog>, writers: usize, rows: usize, time: Duration) -> String {
+    let (began, before) = (Instant::now(), cpu());
     let tasks: Vec<_> = (0..writers)
         .map(|_| {
             let log = Arc::clone(log);
@@ -89,8 +89,32 @@ async fn hammer(log: &Arc<PostgresEventLog>, writers: usize, rows: usize, time: 
     for task in tasks {
         appends += task.await.unwrap();
     }
-    let rate = appends as f64 / began.elapsed().as_secs_f64();
-    (rate, rate * rows as f64)
+    let (rate, after) = (appends as f64 / began.elapsed().as_secs_f64(), cpu());
+    let each = |cpu: Duration| cpu.as_secs_f64() * 1e6 / appends as f64;
+    format!(
+        "{rate:6.0} appends/s {:8.0} rows/s; CPU of an append: server {:6.0} us, node {:6.0} us",
+        rate * rows as f64,
+        each(after.0.saturating_sub(before.0)),
+        each(after.1 - before.1)
+    )
+}
+
+/// CPU time of all processes of the server until now, and of this one, from `/proc/PID/stat` (proc(5)): what a commit costs
+/// whoever else is busy on the machine.
+fn cpu() -> (Duration, Duration) {
+    let stat = |pid: &str| {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let fields: Vec<u64> =
+            text.rsplit_once(')')?.1.split_whitespace().map(|field| field.parse().unwrap_or(0)).collect();
+        // Ticks of 10 ms, in user and system mode.
+        Some((fields[1].to_string(), Duration::from_millis(10 * (fields[11] + fields[12]))))
+    };
+    let own = std::process::id().to_string();
+    let pids = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|e| e.file_name().into_string().ok());
+    let all: Vec<_> = pids.filter_map(|pid| stat(&pid).map(|(parent, cpu)| (pid, parent, cpu))).collect();
+    let postmaster = all.iter().find(|(_, parent, _)| *parent == own).map(|(pid, ..)| pid.clone()).unwrap();
+    let server = all.iter().filter(|(pid, parent, _)| *pid == postmaster || *parent == postmaster);
+    (server.map(|(.., cpu)| *cpu).sum(), stat("self").unwrap().1)
 }
 
 fn bare_sync() {
@@ -152,11 +176,8 @@ async fn main() {
         let _other = open(&url, notify).await;
         for rows in [1, 16, 256] {
             for writers in [1, 4, 8] {
-                let (appends, rows_a_second) = hammer(&log, writers, rows, time).await;
-                println!(
-                    "append, {rows:3} rows, {writers} writers, notify {notify:5}: \
-                     {appends:6.0} appends/s {rows_a_second:8.0} rows/s"
-                );
+                let speed = hammer(&log, writers, rows, time).await;
+                println!("append, {rows:3} rows, {writers} writers, notify {notify:5}: {speed}");
             }
         }
     }
@@ -178,14 +199,11 @@ async fn main() {
     println!("deep check of {} events: {:.1?}", report.events, start.elapsed());
 
     let mut dump = PgConnection::connect(&url).await.unwrap();
-    dump.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM event_log_head").await.unwrap();
-    for minute in 0..=5 {
-        let (appends, _) = hammer(&log, 8, 1, time).await;
-        println!(
-            "append, 1 row, 8 writers, {:4} s into a long transaction: {appends:6.0} appends/s",
-            minute * 5 * seconds
-        );
-        if minute < 5 {
+    dump.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM event_log_turn").await.unwrap();
+    for step in 0..=5 {
+        let speed = hammer(&log, 8, 1, time).await;
+        println!("append, 1 row, 8 writers, {:4} s into a long transaction: {speed}", step * 5 * seconds);
+        if step < 5 {
             hammer(&log, 8, 1, 4 * time).await;
         }
     }

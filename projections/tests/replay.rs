@@ -4,7 +4,7 @@
 mod common;
 
 use common::{
-    Bench, eventually, told,
+    Backend, Bench, eventually, told,
     world::{Act, World},
 };
 use std::sync::Arc;
@@ -33,9 +33,8 @@ fn lasting(pushes: &[Push]) -> Vec<Push> {
     pushes.iter().filter(|push| !matches!(push.change, Change::Read { .. })).cloned().collect()
 }
 
-#[tokio::test]
-async fn what_was_told_is_told_again() {
-    let bench = Bench::new();
+async fn what_was_told_is_told_again(backend: Backend) {
+    let bench = Bench::new(backend);
     let mut world = World::populated(4, 3);
     let running = bench.start().await;
     for n in 0..40 {
@@ -60,9 +59,8 @@ async fn what_was_told_is_told_again() {
     }
 }
 
-#[tokio::test]
-async fn nothing_is_told_that_can_not_be_read() {
-    let bench = Bench::new();
+async fn nothing_is_told_that_can_not_be_read(backend: Backend) {
+    let bench = Bench::new(backend);
     let mut world = World::populated(2, 1);
     bench.log.write(world.take());
     let models = bench.open().await;
@@ -83,9 +81,8 @@ async fn nothing_is_told_that_can_not_be_read() {
     assert_eq!(upto, applied);
 }
 
-#[tokio::test]
-async fn stretches_follow_each_other_also_without_changes() {
-    let bench = Bench::new();
+async fn stretches_follow_each_other_also_without_changes(backend: Backend) {
+    let bench = Bench::new(backend);
     let mut world = World::default();
     let running = bench.start().await;
     for n in 0..20 {
@@ -104,4 +101,10 @@ async fn stretches_follow_each_other_also_without_changes() {
         assert!(after == end && upto > after, "from {after} to {upto}, after {end}");
         end = upto;
     }
+}
+
+on_each_database! {
+    what_was_told_is_told_again,
+    nothing_is_told_that_can_not_be_read,
+    stretches_follow_each_other_also_without_changes,
 }

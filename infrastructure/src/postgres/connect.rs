@@ -12,7 +12,7 @@ pub const CONNECT_LIMIT: Duration = Duration::from_secs(3);
 /// What every session is told first.
 ///
 /// The server gives up before the client does (see [`super::ANSWER_LIMIT`]), so that a slow statement has a definite end:
-/// nothing was done. A counter and unique indexes do the ordering, which wants READ COMMITTED, and an answer means durable,
+/// nothing was done. Locks and unique indexes do the ordering, which wants READ COMMITTED, and an answer means durable,
 /// whatever the server's defaults are. Stronger settings than `on` (`remote_apply`) are left alone.
 const SESSION: &str = "SET statement_timeout = '4s';
     SET lock_timeout = '3s';

@@ -6,32 +6,30 @@ use std::collections::HashMap;
 use verbatim_application::ports::{NewEvent, NewSnapshot, StreamId};
 use verbatim_domain::Timestamp;
 
-/// Raises the counter, inserts the events at the positions that gives, and the snapshots unless newer ones are there. All
-/// in one statement, so in one round trip and one transaction: it takes effect as a whole or not at all.
+/// Takes the turn to append, inserts the events at the positions that gives, and the snapshots unless newer ones are there.
+/// All in one statement, so in one round trip and one transaction: it takes effect as a whole or not at all.
 ///
-/// `raised` runs first, for the result and the other parts need it; so whoever appends holds the counter's lock before any
-/// other, and two of them never wait for each other. Whoever waited for the lock goes on from the value that the one before
-/// has committed (READ COMMITTED), and its unique indexes see all that was committed before.
+/// `turn` runs first, for the result and the other parts need it; so whoever appends holds that lock before any other, and
+/// two of them never wait for each other. Unique indexes see all that was committed before the turn came.
 macro_rules! append {
     ($condition:literal, $answer:literal) => {
         concat!(
-            "WITH raised AS (
-                UPDATE event_log_head SET position = position + cardinality($1::text[])",
+            "WITH turn AS MATERIALIZED (
+                SELECT take_turn_to_append() AS before",
             $condition,
             "
-                RETURNING position - cardinality($1::text[]) AS before, position AS head
             ), appended AS (
                 INSERT INTO events (position, aggregate_type, aggregate_id, sequence, event_type, event_version,
                     payload, metadata, recorded_at, idempotency_key)
                 SELECT before + n, aggregate_type, aggregate_id, sequence, event_type, event_version,
                     payload::json, metadata::json, $8, idempotency_key
-                FROM raised, unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[],
+                FROM turn, unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[],
                     $7::text[], $9::text[]) WITH ORDINALITY AS event (aggregate_type, aggregate_id, sequence,
                     event_type, event_version, payload, metadata, idempotency_key, n)
             ), kept AS (
                 INSERT INTO snapshots AS old (aggregate_type, aggregate_id, last_sequence, current_snapshot, payload)
                 SELECT aggregate_type, aggregate_id, last_sequence, 1, payload::json
-                FROM raised, unnest($10::text[], $11::text[], $12::bigint[], $13::text[])
+                FROM turn, unnest($10::text[], $11::text[], $12::bigint[], $13::text[])
                     AS new (aggregate_type, aggregate_id, last_sequence, payload)
                 ON CONFLICT (aggregate_type, aggregate_id) DO UPDATE
                 SET last_sequence = excluded.last_sequence, payload = excluded.payload,
@@ -39,7 +37,7 @@ macro_rules! append {
                 WHERE old.last_sequence <= excluded.last_sequence
             ) SELECT before + 1",
             $answer,
-            " FROM raised"
+            " FROM turn"
         )
     };
 }
@@ -55,10 +53,11 @@ pub(super) const QUIETLY: &str =
 /// Appends, and tells every node.
 pub(super) const NOTIFYING: &str = append!(
     " WHERE pg_advisory_xact_lock_shared(7307218077116461165) IS NOT NULL",
-    ", pg_notify('verbatim_events', head::text)"
+    ", pg_notify('verbatim_events', (before + cardinality($1::text[]))::text)"
 );
 /// As [`NOTIFYING`], by whoever has the turn.
-pub(super) const IN_TURN: &str = append!("", ", pg_notify('verbatim_events', head::text)");
+pub(super) const IN_TURN: &str =
+    append!("", ", pg_notify('verbatim_events', (before + cardinality($1::text[]))::text)");
 
 /// Runs [`QUIETLY`] or [`NOTIFYING`]; gives the position of the first event.
 pub(super) async fn run(

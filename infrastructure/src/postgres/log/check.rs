@@ -10,7 +10,7 @@ use sqlx::{PgConnection, Row, query};
 use tokio::time::timeout;
 
 /// Events of one step.
-const STEP: i64 = 5_000;
+const STEP: i64 = 1_000;
 /// The next events: position, stream, sequence, and whether the event before in its stream is there and comes before in the
 /// log. Looks at each row and all of its texts, and at the index of streams.
 const NEXT: &str = "SELECT position, aggregate_type || '/' || aggregate_id, sequence,
@@ -20,8 +20,8 @@ const NEXT: &str = "SELECT position, aggregate_type || '/' || aggregate_id, sequ
         length(payload::text) + length(metadata::text)
     FROM events AS event WHERE position > $1 ORDER BY position LIMIT $2";
 
-/// Reads the whole log in steps of 5,000 events: positions without gaps, sequences of each stream without gaps and in the
-/// order of positions, every row and text readable, the counter at the last event. Each step is a transaction of its own,
+/// Reads the whole log in steps of 1,000 events: positions without gaps, sequences of each stream without gaps and in the
+/// order of positions, every row and text readable. Each step is a transaction of its own,
 /// so that appends beside it are not held up; what is appended meanwhile is read too. Takes about 10 s for each million
 /// events.
 ///
@@ -49,10 +49,10 @@ pub async fn deep_check(url: &str) -> Result<Report, PostgresOpenError> {
     }
 }
 
-/// Reads some events; gives how many. After the last, looks at the counter.
+/// Reads some events; gives how many.
 fn step<'a>(log: &'a mut PgConnection, report: &'a mut Report) -> BoxFuture<'a, sqlx::Result<usize>> {
     let step = async {
-        let found = query(NEXT).bind(rows::clamp(report.head)).bind(STEP).fetch_all(&mut *log).await?;
+        let found = query(NEXT).bind(rows::clamp(report.head)).bind(STEP).fetch_all(log).await?;
         for row in &found {
             let position = rows::number(row, 0)?;
             if position != report.head + 1 {
@@ -64,15 +64,6 @@ fn step<'a>(log: &'a mut PgConnection, report: &'a mut Report) -> BoxFuture<'a, 
             }
             report.head = position;
             report.events += 1;
-        }
-        if found.is_empty() {
-            let row = query(rows::LOOK).fetch_one(log).await?;
-            let (counter, last) = (rows::number(&row, 0)?, rows::number(&row, 1)?);
-            if counter != last {
-                report
-                    .findings
-                    .push(format!("the counter stands at {counter}, and the last event at {last}"));
-            }
         }
         Ok(found.len())
     };

@@ -32,7 +32,7 @@ use verbatim_application::ports::{
 };
 use verbatim_domain::Timestamp;
 
-/// Connections of one node that append. Commits take turns at the counter, so more only means more that wait there.
+/// Connections of one node that append. Appends take turns in the database, so more only means more that wait there.
 pub const APPEND_CONNECTIONS: usize = 4;
 /// Connections of one node that read.
 pub const READ_CONNECTIONS: usize = 8;
@@ -152,21 +152,16 @@ impl PostgresEventLog {
     }
 }
 
-/// The head, if the log makes sense as far as a quick look shows: the counter stands at the last event, and of the last
-/// positions none is missing.
+/// The head, if the log makes sense as far as a quick look shows: of the last events none is missing.
 async fn look(log: &Pool) -> Result<u64, PostgresOpenError> {
     let found = log.read(|| sqlx::query(rows::LOOK)).await?;
-    let row = found.first().ok_or_else(|| PostgresOpenError::Corrupted("its counter is gone".to_owned()))?;
-    let (counter, last, tail) = (rows::number(row, 0)?, rows::number(row, 1)?, rows::number(row, 2)?);
-    if counter != last {
-        let problem = format!("its counter stands at {counter}, and its last event at {last}");
-        return Err(PostgresOpenError::Corrupted(problem));
-    }
-    if tail != last.min(rows::TAIL) {
+    let row = found.first().ok_or(sqlx::Error::RowNotFound)?;
+    let (head, tail) = (rows::number(row, 0)?, rows::number(row, 1)?);
+    if tail != head.min(rows::TAIL) {
         let problem = format!("of its last {} events some are missing", rows::TAIL);
         return Err(PostgresOpenError::Corrupted(problem));
     }
-    Ok(last)
+    Ok(head)
 }
 
 fn unreadable(error: CallError) -> LogError {

@@ -22,15 +22,14 @@ pub(super) const BY_STREAM: &str = concat!(
 );
 pub(super) const BY_KEYS: &str =
     concat!("SELECT ", columns!(), " FROM events WHERE idempotency_key = ANY($1::text[])");
-/// Commits come in the order of positions, so whoever sees an event sees all before it, and the last is the head. Not
-/// asked from the counter, whose row has many dead versions while a long transaction (a dump) goes on.
+/// Commits come in the order of positions, so whoever sees an event sees all before it, and the last is the head.
 pub(super) const HEAD: &str = "SELECT coalesce(max(position), 0) FROM events";
 /// How many of the last events [`LOOK`] counts.
 pub(super) const TAIL: u64 = 1_000;
-/// Where the counter stands, the last position, and how many of the last [`TAIL`] events there are.
-pub(super) const LOOK: &str = "SELECT head.position, last.position, \
-        (SELECT count(*) FROM events WHERE events.position > last.position - 1000) \
-    FROM event_log_head AS head, (SELECT coalesce(max(position), 0) AS position FROM events) AS last";
+/// The last position, and how many of the last [`TAIL`] events there are.
+pub(super) const LOOK: &str =
+    "SELECT last.position, (SELECT count(*) FROM events WHERE events.position > last.position - 1000)
+    FROM (SELECT coalesce(max(position), 0) AS position FROM events) AS last";
 pub(super) const SNAPSHOT: &str =
     "SELECT last_sequence, payload::text FROM snapshots WHERE aggregate_type = $1 AND aggregate_id = $2";
 

@@ -5,7 +5,7 @@ use crate::contract::event_log::{self, *};
 use futures_util::{FutureExt, future::join_all};
 use sqlx::{Connection, PgConnection, postgres::PgPoolOptions};
 use std::{sync::Arc, time::Duration};
-use verbatim_application::ports::EventLog;
+use verbatim_application::ports::{AppendError, EventLog};
 use verbatim_infrastructure::{
     PostgresEventLog, PostgresLogOptions, PostgresOpenError, postgres::deep_check,
 };
@@ -166,20 +166,15 @@ async fn postgres_es_reads_the_log() {
 }
 
 #[tokio::test]
-async fn a_counter_that_is_not_at_the_last_event_is_refused() {
+async fn without_the_row_that_appends_take_turns_at_nothing_is_appended() {
     let database = postgres_database();
-    append(&open(database.url()).await, events(stream(1), 1..=10)).await;
-    for wrong in [9, 11] {
-        at_the_prompt(database.url(), &format!("UPDATE event_log_head SET position = {wrong}"))
-            .await
-            .unwrap();
-        let error = refused(database.url(), PostgresLogOptions::default()).await;
-        assert!(matches!(error, PostgresOpenError::Corrupted(_)), "{error:?}");
-        let findings = deep_check(database.url()).await.unwrap().findings;
-        assert_eq!(findings, [format!("the counter stands at {wrong}, and the last event at 10")]);
-    }
-    at_the_prompt(database.url(), "DELETE FROM event_log_head").await.unwrap();
-    assert!(matches!(refused(database.url(), unmigrated()).await, PostgresOpenError::Corrupted(_)));
+    let log = open(database.url()).await;
+    append(&log, vec![event(stream(1), 1)]).await;
+    at_the_prompt(database.url(), "DELETE FROM event_log_turn").await.unwrap();
+    let outcome = log.append(vec![event(stream(1), 2)], vec![], at(0)).await;
+    assert!(matches!(outcome, Err(AppendError::Unavailable(_))), "{outcome:?}");
+    at_the_prompt(database.url(), "INSERT INTO event_log_turn VALUES (1)").await.unwrap();
+    assert_eq!(append(&log, vec![event(stream(1), 2)]).await, 2);
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ async fn a_lock_that_somebody_holds_makes_appends_unavailable_and_leaves_reads_a
     let database = postgres_database();
     let log = open(database.url()).await;
     append(&log, vec![event(stream(1), 1)]).await;
-    for lock in ["SELECT * FROM event_log_head FOR UPDATE", "LOCK TABLE events IN SHARE MODE"] {
+    for lock in ["SELECT * FROM event_log_turn FOR UPDATE", "LOCK TABLE events IN SHARE MODE"] {
         let mut holder = PgConnection::connect(database.url()).await.unwrap();
         holder.execute(format!("BEGIN; {lock}").as_str()).await.unwrap();
         let began = Instant::now();
