@@ -215,7 +215,7 @@ impl Given {
         let listen = listen.parse().map_err(|_| {
             wrong("VERBATIM_LISTEN", format!("{listen} is not ADDRESS:PORT, e.g. {DEFAULT_LISTEN}"))
         })?;
-        let data = self.data.unwrap_or_else(|| PathBuf::from(DEFAULT_DATA));
+        let data = self.data.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_DATA));
         if data.as_os_str().is_empty() {
             return Err(wrong("VERBATIM_DATA", "names no folder"));
         }

@@ -1,7 +1,7 @@
 //! The only place where ports meet adapters.
 
 use crate::{
-    config::{Config, ConfigError},
+    config::{Config, ConfigError, Stores},
     telemetry::Telemetry,
 };
 use std::{fs::File, path::Path, sync::Arc};
@@ -87,8 +87,20 @@ impl Failure {
 /// [`Failure::Open`] when it is not sound; then nothing was touched.
 pub fn open_log(config: &Config) -> Result<Arc<dyn EventLog>, Failure> {
     create_data_folder(&config.data)?;
-    let log = SqliteEventLog::open(&config.event_log, event_log::SQLITE, SqliteLogOptions::default())?;
+    let Stores::Embedded { event_log: path, .. } = &config.stores else { return Err(no_cluster_yet()) };
+    let log = SqliteEventLog::open(path, event_log::SQLITE, SqliteLogOptions::default())?;
     Ok(Arc::new(log))
+}
+
+fn no_cluster_yet() -> Failure {
+    Failure::Unsound("cluster mode is not wired in yet".to_owned())
+}
+
+fn read_model_url(config: &Config) -> String {
+    match &config.stores {
+        Stores::Embedded { read_model, .. } => format!("sqlite:{}", read_model.display()),
+        Stores::Cluster { read_model, .. } => read_model.clone(),
+    }
 }
 
 fn create_data_folder(path: &Path) -> Result<(), Failure> {
@@ -107,7 +119,7 @@ fn create_data_folder(path: &Path) -> Result<(), Failure> {
 /// # Errors
 /// The read models can't be opened.
 pub async fn open_admin(config: &Config, log: Arc<dyn EventLog>) -> Result<Admin, Failure> {
-    Ok(Admin::open(&config.read_model_url, log, Arc::new(SystemClock)).await?)
+    Ok(Admin::open(&read_model_url(config), log, Arc::new(SystemClock)).await?)
 }
 
 /// Creates or upgrades both schemas.
@@ -125,7 +137,8 @@ pub async fn migrate(config: &Config) -> Result<(), Failure> {
 /// # Errors
 /// [`Failure::Unsound`] with every finding.
 pub fn check_log(config: &Config) -> Result<sqlite_log::Report, Failure> {
-    let report = sqlite_log::deep_check(&config.event_log)?;
+    let Stores::Embedded { event_log: path, .. } = &config.stores else { return Err(no_cluster_yet()) };
+    let report = sqlite_log::deep_check(path)?;
     if report.findings.is_empty() { Ok(report) } else { Err(Failure::Unsound(report.findings.join("\n"))) }
 }
 
@@ -190,7 +203,7 @@ impl Node {
         let passwords = Argon2Hasher::new().map_err(|error| Failure::Secret(Box::new(error)))?;
         let broadcast: Arc<dyn Broadcast> = Arc::new(LocalBroadcast::default());
         let read_models = ReadModels::open_observed(
-            &config.read_model_url,
+            &read_model_url(config),
             log.clone(),
             broadcast.clone(),
             clock.clone(),
