@@ -1,7 +1,5 @@
 """Metrics: the real Prometheus and Alertmanager with our files, a real server that fails, and a stand-in for Slack."""
 
-import importlib.machinery
-import importlib.util
 import json
 import shutil
 import time
@@ -11,7 +9,7 @@ import urllib.parse
 import yaml
 
 import promql
-from harness import OBSERVABILITY, Folder, Server, Verbatim, ask, free_port, wait_until
+from harness import OBSERVABILITY, Folder, Server, Verbatim, ask, free_port, load, wait_until
 from slack import Slack
 from stomp import Stomp
 
@@ -49,9 +47,7 @@ ANY_VALUE = {"job", "instance", "alertstate"}
 
 def dashboard_queries():
     """(where, expression, whether no data is fine) of each panel and annotation."""
-    loader = importlib.machinery.SourceFileLoader("grafana_make", str(OBSERVABILITY / "grafana/make"))
-    make = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
-    loader.exec_module(make)
+    make = load(OBSERVABILITY / "grafana/make")
     for path in sorted((OBSERVABILITY / "grafana/sources").glob("*.toml")):
         source = make.tomllib.loads(path.read_text())
         for row in source["row"]:

@@ -1,7 +1,10 @@
 """What the tests share: child processes that never outlive them, HTTP, waiting with a limit, and a Verbatim to watch."""
 
+import atexit
 import ctypes
 import http.client
+import importlib.machinery
+import importlib.util
 import json
 import os
 import pathlib
@@ -66,6 +69,14 @@ def ask(method, url, body=None, headers=None, limit=LIMIT):
         return answer.status, json.loads(text)
     except ValueError:
         return answer.status, text
+
+
+def load(path):
+    """A Python program whose name does not end in .py, as a module."""
+    loader = importlib.machinery.SourceFileLoader(path.parent.name, str(path))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
+    loader.exec_module(module)
+    return module
 
 
 def _child():
@@ -228,17 +239,40 @@ class Verbatim:
 
 
 class Folder:
-    """A temporary folder with everything that was started in it; `close` ends and removes it all."""
+    """A temporary folder with everything that was started in it; `close` ends and removes it all. What is open when the
+    tests end, or are asked to, is closed then."""
+
+    _open = []
 
     def __init__(self):
         self.path = pathlib.Path(tempfile.mkdtemp(prefix="verbatim-stack-"))
+        # nginx's worker, which is another user when root runs the tests, has its temporary files below it.
+        self.path.chmod(0o755)
         self.started = []
+        self._open.append(self)
 
     def add(self, thing):
         self.started.append(thing)
         return thing
 
     def close(self):
-        for thing in reversed(self.started):
-            thing.kill()
-        shutil.rmtree(self.path)
+        while self.started:
+            self.started.pop().kill()
+        shutil.rmtree(self.path, ignore_errors=True)
+        if self in self._open:
+            self._open.remove(self)
+
+    @classmethod
+    def close_all(cls):
+        while cls._open:
+            cls._open[-1].close()
+
+
+def _end(*_):
+    Folder.close_all()
+    # Not by an exception: unittest would take it for a failed test, and go on with the next.
+    os._exit(1)
+
+
+atexit.register(Folder.close_all)
+signal.signal(signal.SIGTERM, _end)

@@ -182,7 +182,9 @@ class Pipeline:
         (self.settings / "guard-settings.conf").write_text(
             f"listen 127.0.0.1:{self.guard_port};\n"
             f"location / {{ proxy_read_timeout 1s; proxy_pass http://127.0.0.1:{self.receiver.port}; }}\n")
-        guard = Server("guard", ["nginx", "-p", f"{self.state}/", "-c", self.settings / "guard.conf"], self.folder.path)
+        # One process only: a worker would outlive a master that is killed with these tests.
+        guard = Server("guard", ["nginx", "-p", f"{self.state}/", "-c", self.settings / "guard.conf",
+                                 "-g", "master_process off;"], self.folder.path)
         guard.wait_until_ready(lambda: ask("GET", f"http://127.0.0.1:{self.guard_port}/")[0] == 200)
         return guard
 
