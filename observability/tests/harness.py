@@ -158,10 +158,12 @@ class LogFile:
             self.file.write(data)
 
     def rotate(self):
-        """Moves the file aside, under a name that the shipper's glob still finds, and goes on in a new one."""
+        """Moves the file aside as VERBATIM_LOG_FILE and logrotate do, .1 to .2 and so on, and goes on in a new one."""
         with self.lock:
+            for number in range(self.rotated, 0, -1):
+                pathlib.Path(f"{self.path}.{number}").rename(f"{self.path}.{number + 1}")
+            self.path.rename(f"{self.path}.1")
             self.rotated += 1
-            self.path.rename(f"{self.path}.{self.rotated}")
             self.file.close()
             self.file = open(self.path, "ab", buffering=0)
 
@@ -172,7 +174,7 @@ class LogFile:
 
     def lines(self):
         """All lines so far, those of rotated files too, without their line feeds."""
-        files = [pathlib.Path(f"{self.path}.{number}") for number in range(1, self.rotated + 1)] + [self.path]
+        files = [pathlib.Path(f"{self.path}.{number}") for number in range(self.rotated, 0, -1)] + [self.path]
         return [line for file in files for line in file.read_bytes().split(b"\n") if line]
 
 
