@@ -25,7 +25,7 @@ class Receiver:
     with a 429 for every document; `hang` never answers."""
 
     def __init__(self, upstream):
-        self.upstream, self.mode, self.failed = upstream, "pass", 0
+        self.upstream, self.mode, self.failed, self.passed = upstream, "pass", 0, 0
         receiver, self.thawed = self, threading.Event()
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -56,6 +56,7 @@ class Receiver:
                     if mode == "lose_answer" or status == 0:
                         self.close_connection = True
                     else:
+                        receiver.passed += self.command == "POST"
                         self.reply(status, answer.encode() if isinstance(answer, str) else json.dumps(answer).encode())
 
             do_GET = do_POST = handle_one
@@ -88,9 +89,13 @@ class Receiver:
         wait_until(f"{times} requests that met '{self.mode}'", lambda: self.failed >= times)
 
     def heal(self):
-        self.mode = "pass"
+        self.mode, self.passed = "pass", 0
         self.thawed.set()
         self.thawed = threading.Event()
+
+    def wait_until_passed(self):
+        """Until a batch has got through again: rsyslog is not waiting any more."""
+        wait_until("a batch that passes", lambda: self.passed)
 
     def kill(self):
         self.thawed.set()
@@ -136,6 +141,12 @@ class Elasticsearch:
         hits = answer["hits"]["hits"]
         assert answer["hits"]["total"]["value"] == len(hits) < PAGE
         return {hit["_id"]: (hit["_index"], hit["_source"]) for hit in hits}
+
+    def search(self, query):
+        """Documents of the logs that a query finds."""
+        status, answer = ask("POST", f"{self.url}/{LOGS}/_search", {"size": PAGE, "query": query})
+        assert status == 200, answer
+        return [hit["_source"] for hit in answer["hits"]["hits"]]
 
     def count(self, index):
         ask("POST", f"{self.url}/{index}/_refresh")

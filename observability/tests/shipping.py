@@ -109,6 +109,11 @@ class Shipping(unittest.TestCase):
             self.assertGreaterEqual(sum(document["level"] == 50 for document in fields), 1)
             self.assertEqual(len({document["pid"] for document in fields}), 2)
             self.assertGreater(sum("member_id" in document for document in fields), 100)
+        with self.subTest("everything about one request is found by its id"):
+            failure = next(document for document in fields if document.get("status") == 503)
+            wanted = [document for document in fields if document.get("request_id") == failure["request_id"]]
+            found = self.elasticsearch.search({"term": {"request_id": failure["request_id"]}})
+            self.assertEqual(len(found), len(wanted))
         with self.subTest("only what the server says to people, or a stray field, is a dead letter"):
             for line in bad:
                 value = parse(line)
@@ -152,6 +157,7 @@ class Shipping(unittest.TestCase):
                 # The second try.
                 self.receiver.wait_until_failed(2)
                 self.receiver.heal()
+                self.receiver.wait_until_passed()
                 self.pipeline.wait_for(self.written)
         self.assert_all_arrived()
 
