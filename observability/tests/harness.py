@@ -180,22 +180,28 @@ class LogFile:
         self.file.close()
 
     def lines(self):
-        """All lines so far, those of rotated files too, without their line feeds."""
-        files = [pathlib.Path(f"{self.path}.{number}") for number in range(self.rotated, 0, -1)] + [self.path]
-        return [line for file in files for line in file.read_bytes().split(b"\n") if line]
+        return lines_of(self.path)
+
+
+def lines_of(path):
+    """All lines of a log file and of what was put aside from it, the oldest first, without their line feeds."""
+    aside = sorted(path.parent.glob(f"{path.name}.*"), key=lambda file: int(file.suffix[1:]), reverse=True)
+    return [line for file in [*aside, path] for line in file.read_bytes().split(b"\n") if line]
 
 
 class Verbatim:
     """The real server in embedded mode, with its log in a `LogFile` or nowhere."""
 
-    def __init__(self, folder, log=None):
+    def __init__(self, folder, log=None, environment=None):
         self.data, self.log, self.port, self.process = folder / "data", log, free_port(), None
+        self.environment = environment or {}
         self.url = f"http://127.0.0.1:{self.port}"
         self.start()
 
     def start(self):
         self.process = subprocess.Popen(
             [BINARY, "serve", "--data", self.data, "--listen", f"127.0.0.1:{self.port}"],
+            env={**os.environ, **self.environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE if self.log else subprocess.DEVNULL,
             stderr=subprocess.STDOUT,

@@ -1,19 +1,26 @@
 """Logs: from the real server's lines to documents under the strict mapping, whatever happens on the way."""
 
+import http.client
 import json
+import subprocess
 import unittest
 
-from harness import LogFile, Verbatim, wait_until
+from harness import BINARY, LIMIT, LogFile, Verbatim, lines_of, wait_until
 from pipeline import DEAD_LETTERS, LOGS, Pipeline
 
 # Fields that lines have today and the mapping does not: to be removed after the merge of the branch `logs`.
 STRAY_FIELDS = {"commands"}
 
 
+def unique(pairs):
+    assert len(dict(pairs)) == len(pairs), f"a field stands twice in a line: {pairs}"
+    return dict(pairs)
+
+
 def parse(line):
     """The JSON object that a line of Verbatim's log is; None if it is something else."""
     try:
-        value = json.loads(line)
+        value = json.loads(line, object_pairs_hook=unique)
     except ValueError:
         return None
     return value if isinstance(value, dict) else None
@@ -42,9 +49,9 @@ class Shipping(unittest.TestCase):
             self.log.write(line_of(number))
         self.written += count
 
-    def assert_all_arrived(self, stray=frozenset()):
+    def assert_all_arrived(self, stray=frozenset(), path=None):
         """Each line of the log is one document with the same fields and values, or one dead letter, and nothing else is there."""
-        lines = self.log.lines()
+        lines = lines_of(path or self.log.path)
         good, bad = {}, set()
         for line in lines:
             value = parse(line)
@@ -118,6 +125,23 @@ class Shipping(unittest.TestCase):
             for line in bad:
                 value = parse(line)
                 self.assertTrue(value and STRAY_FIELDS & value.keys() or line.startswith(b"Verbatim is ready"), line)
+
+    def test_files_that_the_service_rolls_by_itself_arrive(self):
+        if b"VERBATIM_LOG_FILE" not in subprocess.run([BINARY, "serve", "--help"], capture_output=True, check=True).stdout:
+            self.skipTest("to be removed after the merge of the branch `logs`, which has VERBATIM_LOG_FILE")
+        path = self.pipeline.logs / "node-1.log"
+        server = self.pipeline.folder.add(Verbatim(self.pipeline.folder.path, environment={
+            "VERBATIM_LOG_FILE": str(path), "VERBATIM_LOG_FILE_MIB": "1", "VERBATIM_NODE": "node-1"}))
+        client = http.client.HTTPConnection("127.0.0.1", server.port, timeout=LIMIT)
+        self.addCleanup(client.close)
+        # Refused, and logged all the same.
+        while not path.with_name("node-1.log.1").exists():
+            for _ in range(100):
+                client.request("GET", "/api/v1/members/me")
+                client.getresponse().read()
+        server.stop()
+        documents, _, _ = self.assert_all_arrived(STRAY_FIELDS, path)
+        self.assertEqual({document["hostname"] for _, document in documents.values()}, {"node-1"})
 
     def test_restarts_of_each_lose_nothing_and_double_nothing(self):
         shipper = self.pipeline.rsyslog
