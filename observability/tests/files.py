@@ -9,6 +9,7 @@ import unittest
 import yaml
 
 import alerts
+import log_fields
 import promql
 import schema
 from harness import OBSERVABILITY, ROOT, load
@@ -128,6 +129,25 @@ class Elastic(unittest.TestCase):
             for field, kind in mapping(name).items():
                 self.assertNotIn(".", field)
                 self.assertNotIn("properties", kind, "a name is never both a value and an object")
+
+    def test_the_mapping_has_every_field_that_the_source_logs(self):
+        known, found = mapping("logs").keys() | log_fields.STRAY, set()
+        for crate in log_fields.CRATES:
+            for file in (ROOT / crate / "src").rglob("*.rs"):
+                fields = log_fields.fields(file.read_text())
+                found |= fields
+                with self.subTest(file.relative_to(ROOT)):
+                    self.assertLessEqual(fields, known, "elk/elasticsearch/logs-template.json lacks a field")
+        self.assertLessEqual({"error", "request_id", "projection", "position"}, found, "the source is not read right")
+
+    def test_the_fields_of_a_source_are_found(self):
+        source = """
+            tracing::error!(error = %chain(&error), %path, ?a.b, seq, target: "x", "took {} of {}, (maybe)", done, all);
+            let span = tracing::info_span!("request", request_id = tracing::field::Empty, status); // tracing::info!(not)
+            span.record("member_id", text);
+        """
+        self.assertEqual(log_fields.fields(source),
+                         {"error", "path", "a.b", "seq", "request_id", "status", "member_id"})
 
     def test_kibanas_objects_are_what_their_source_says(self):
         text = load(ELK / "kibana/make").made()

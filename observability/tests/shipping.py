@@ -6,10 +6,8 @@ import subprocess
 import unittest
 
 from harness import BINARY, LIMIT, LogFile, Verbatim, lines_of, wait_until
+from log_fields import STRAY
 from pipeline import DEAD_LETTERS, LOGS, Pipeline
-
-# Fields that lines have today and the mapping does not: to be removed after the merge of the branch `logs`.
-STRAY_FIELDS = {"commands"}
 
 
 def unique(pairs):
@@ -108,7 +106,7 @@ class Shipping(unittest.TestCase):
         server.stop()
         wait_until("the whole log is written", lambda: b'"stopped"' in self.log.lines()[-1])
 
-        documents, letters, bad = self.assert_all_arrived(STRAY_FIELDS)
+        documents, letters, bad = self.assert_all_arrived(STRAY)
         fields = [document for _, document in documents.values()]
         self.assertGreater(len(fields), 240)
         with self.subTest("refused requests, the failure and both runs are found by field"):
@@ -124,7 +122,7 @@ class Shipping(unittest.TestCase):
         with self.subTest("only what the server says to people, or a stray field, is a dead letter"):
             for line in bad:
                 value = parse(line)
-                self.assertTrue(value and STRAY_FIELDS & value.keys() or line.startswith(b"Verbatim is ready"), line)
+                self.assertTrue(value and STRAY & value.keys() or line.startswith(b"Verbatim is ready"), line)
 
     def test_files_that_the_service_rolls_by_itself_arrive(self):
         if b"VERBATIM_LOG_FILE" not in subprocess.run([BINARY, "serve", "--help"], capture_output=True, check=True).stdout:
@@ -140,7 +138,7 @@ class Shipping(unittest.TestCase):
                 client.request("GET", "/api/v1/members/me")
                 client.getresponse().read()
         server.stop()
-        documents, _, _ = self.assert_all_arrived(STRAY_FIELDS, path)
+        documents, _, _ = self.assert_all_arrived(STRAY, path)
         self.assertEqual({document["hostname"] for _, document in documents.values()}, {"node-1"})
 
     def test_restarts_of_each_lose_nothing_and_double_nothing(self):
