@@ -116,7 +116,8 @@ class Grafana(unittest.TestCase):
 
     def test_what_an_expression_refers_to_is_found(self):
         selectors, labels = promql.references(
-            'histogram_quantile(0.9, sum by (le, path) (rate(a_bucket{x="}", y=~"$n"}[5m] offset 1m))) / on (z) group_left (v) b or vector(0)')
+            'histogram_quantile(0.9, sum by (le, path) (rate(a_bucket{x="}", y=~"$n"}[5m] offset 1m)))'
+            ' / on (z) group_left (v) b or vector(0)')
         self.assertEqual(selectors, [("a_bucket", {"x": ("=", "}"), "y": ("=~", "$n")}), ("b", {})])
         self.assertEqual(labels, {"le", "path", "z", "v"})
 

@@ -6,8 +6,8 @@ import re
 # Fields that the source has and the mapping does not. To be removed after the merge of the branch `logs`, which gives them
 # the names of issue 4; what is left then (redis_unread, broadcast) needs such a name too.
 STRAY = {
-    "applied", "batches", "checkpoint", "commands", "failures", "from", "kind", "log_head", "member", "names", "policy", "projections",
-    "redis", "room", "session", "session_id", "shard", "stored", "stream", "version", "wanted", "why",
+    "applied", "batches", "checkpoint", "commands", "failures", "from", "kind", "log_head", "member", "names", "policy",
+    "projections", "redis", "room", "session", "session_id", "shard", "stored", "stream", "version", "wanted", "why",
 }
 CRATES = ("api", "application", "domain", "infrastructure", "migrations", "observability", "projections")
 
