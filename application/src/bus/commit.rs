@@ -2,16 +2,18 @@
 
 use super::{
     BATCH_STEPS_MAX, CONFLICT_RETRIES,
+    contended::split,
     decision::{Draft, Verdict, repeated_only, settle},
-    hydrate::{LoadError, load_failure},
+    hydrate::{LoadError, find_repeats, load_failure},
     limits::TURN_AFTER,
     shard::{Shard, Waiting},
     tell::Append,
 };
 use crate::{
     error::{AppError, ErrorClass},
-    ports::{AppendError, StreamId, Turn},
+    ports::{AppendError, RecordedEvent, StreamId, Turn},
 };
+use futures_util::future::join;
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, atomic::Ordering},
@@ -23,6 +25,15 @@ struct Lost {
     batch: Vec<Waiting>,
     /// The streams it wanted to append to, with the sequences it thought they had.
     bases: HashMap<StreamId, u64>,
+}
+
+/// A turn at the log, with what was read in it.
+struct Begun {
+    turn: Turn,
+    /// See [`find_repeats`].
+    found: HashMap<String, RecordedEvent>,
+    /// The batch's streams; nobody else writes to them before the turn ends.
+    newest: HashSet<StreamId>,
 }
 
 /// Cuts a batch where an append of it would be too large.
@@ -45,69 +56,92 @@ fn parts(batch: Vec<Waiting>) -> Vec<Vec<Waiting>> {
 impl Shard {
     /// Executes a batch: answers everybody in it.
     pub(super) async fn execute(&mut self, batch: Vec<Waiting>) {
-        // A stack, at most one deeper for each retry: what is on top goes first.
-        let mut todo: Vec<_> = parts(batch).into_iter().rev().map(|part| (part, 0)).collect();
-        while let Some((batch, attempts)) = todo.pop() {
+        // A stack, at most two deeper for each retry: what is on top goes first.
+        let mut todo = Vec::new();
+        for part in parts(batch).into_iter().rev() {
+            let (calm, contended) = self.contended.split(part);
+            todo.push((contended, 0, true));
+            todo.push((calm, 0, false));
+        }
+        while let Some((batch, attempts, contended)) = todo.pop() {
             if batch.is_empty() {
                 continue;
             }
-            let turn = if attempts < TURN_AFTER { None } else { self.take_turn(&batch).await };
+            let turn = if contended { self.take_turn(&batch).await } else { None };
             let last = attempts == CONFLICT_RETRIES;
-            let Some(lost) = self.attempt(batch, last, turn.as_ref()).await else { continue };
+            let Some(lost) = self.attempt(batch, last, turn).await else { continue };
             self.observer.conflicted();
-            if let Some((calm, contended)) = self.split(lost).await {
-                todo.push((contended, attempts + 1));
-                todo.push((calm, attempts + 1));
+            let attempts = attempts + 1;
+            if let Some((calm, moved)) = self.sort_out(lost, attempts >= TURN_AFTER).await {
+                todo.push((moved, attempts, attempts >= TURN_AFTER));
+                todo.push((calm, attempts, false));
             }
         }
     }
 
     /// Makes the other writers wait, and brings what the batch stands on up to date. Without a turn it is tried all the
     /// same: it may win this time.
-    async fn take_turn(&mut self, batch: &[Waiting]) -> Option<Turn> {
+    async fn take_turn(&mut self, batch: &[Waiting]) -> Option<Begun> {
         let turn = match self.log.turn().await {
-            Ok(turn) => turn?,
+            Ok(Some(turn)) => turn,
+            Ok(None) => {
+                self.contended.clear();
+                return None;
+            }
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "no turn at the event log");
                 return None;
             }
         };
-        let streams: HashSet<StreamId> =
+        let newest: HashSet<StreamId> =
             batch.iter().flat_map(|waiting| &waiting.intent.steps).map(|step| step.stream).collect();
-        let known = streams.into_iter().map(|stream| (stream, self.cache.remove(&stream))).collect();
-        // What could not be read is missing in the cache, and the attempt itself says so.
-        let _ = self.load_all(known).await;
-        Some(turn)
+        let known: Vec<_> = newest.iter().map(|stream| (*stream, self.cache.remove(stream))).collect();
+        let before: Vec<_> =
+            known.iter().filter_map(|(stream, known)| Some((*stream, known.as_ref()?.sequence))).collect();
+        let repeats = find_repeats(self.log.clone(), batch.iter().map(|waiting| &waiting.intent));
+        // What could not be read is missing, and the attempt itself says so.
+        let (found, loaded) = join(repeats, self.load_all(known)).await;
+        loaded.ok()?;
+        let moved = before.into_iter().filter(|(stream, sequence)| self.is_beyond(stream, *sequence));
+        let moved: Vec<_> = moved.map(|(stream, _)| stream).collect();
+        self.contended.mark(moved);
+        Some(Begun { turn, found: found.ok()?, newest })
     }
 
-    /// Splits a batch that lost a race into those whose aggregates nobody else has written to and the rest, so that a
-    /// room that is fought over holds up nobody else. The order within each aggregate is kept.
-    async fn split(&mut self, Lost { batch, bases }: Lost) -> Option<(Vec<Waiting>, Vec<Waiting>)> {
+    fn is_beyond(&mut self, stream: &StreamId, sequence: u64) -> bool {
+        self.cache.get(stream).is_none_or(|cached| cached.sequence != sequence)
+    }
+
+    /// Splits a batch that lost a race into those whose aggregates nobody else has written to and the rest.
+    async fn sort_out(
+        &mut self,
+        Lost { batch, bases }: Lost,
+        again: bool,
+    ) -> Option<(Vec<Waiting>, Vec<Waiting>)> {
         if let Err(error) = self.load_all(bases.keys().map(|stream| (*stream, None)).collect()).await {
             self.fail(batch, || load_failure(&error));
             return None;
         }
-        let mut moved: HashSet<StreamId> = bases
-            .into_iter()
-            .filter(|(stream, base)| self.cache.get(stream).is_none_or(|cached| cached.sequence != *base))
-            .map(|(stream, _)| stream)
-            .collect();
-        // One that waits makes all behind it wait that share an aggregate with it.
-        Some(batch.into_iter().partition(|waiting| {
-            let steps = &waiting.intent.steps;
-            let calm = !steps.iter().any(|step| moved.contains(&step.stream));
-            if !calm {
-                moved.extend(steps.iter().map(|step| step.stream));
-            }
-            calm
-        }))
+        let moved = bases.into_iter().filter(|(stream, base)| self.is_beyond(stream, *base));
+        let moved: HashSet<StreamId> = moved.map(|(stream, _)| stream).collect();
+        if again {
+            self.contended.mark(moved.iter().copied());
+        }
+        Some(split(batch, moved))
     }
 
     /// One try at a batch; gives it back if another writer was first and it is worth another try.
-    async fn attempt(&mut self, batch: Vec<Waiting>, last: bool, turn: Option<&Turn>) -> Option<Lost> {
+    async fn attempt(&mut self, batch: Vec<Waiting>, last: bool, begun: Option<Begun>) -> Option<Lost> {
         let mut draft = Draft::default();
         let began = Instant::now();
-        let found = match self.find_repeats(&batch).await {
+        let (turn, found) = match begun {
+            Some(Begun { turn, found, newest }) => {
+                draft.newest = newest;
+                (Some(turn), Ok(found))
+            }
+            None => (None, find_repeats(self.log.clone(), batch.iter().map(|waiting| &waiting.intent)).await),
+        };
+        let found = match found {
             Ok(found) => found,
             Err(error) => {
                 let error = Arc::new(LoadError::from(error));

@@ -3,7 +3,7 @@
 use super::{
     Executed, Idempotency, Intent, Step,
     cache::Cached,
-    hydrate::{LoadError, load_failure},
+    hydrate::{LoadError, find_repeats, load_failure},
     shard::Shard,
 };
 use crate::{
@@ -65,10 +65,22 @@ impl Shard {
         draft: &mut Draft,
     ) -> Verdict {
         let sure = intent.steps.iter().all(|step| draft.is_sure_of(&step.stream));
-        match self.try_decide(intent, found, draft, sure) {
-            Some(verdict) => verdict,
+        let refusal = match self.try_decide(intent, found, draft, sure) {
+            Some(Err(error)) if claims(intent).next().is_some() => Some(error),
+            Some(verdict) => return verdict,
             None => {
                 self.refresh(intent, draft).await?;
+                None
+            }
+        };
+        // What it is refused for may be its own doing: the same command at another node, done after the keys were looked
+        // for and before the state was read.
+        let again = find_repeats(self.log.clone(), std::iter::once(intent)).await;
+        let again = again.map_err(|error| load_failure(&Arc::new(error.into())))?;
+        match refusal {
+            Some(refusal) if again.is_empty() => Err(refusal),
+            _ => {
+                let found = if again.is_empty() { found } else { &again };
                 self.try_decide(intent, found, draft, true).unwrap_or_else(|| Err(not_hydrated()))
             }
         }

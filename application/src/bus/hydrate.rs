@@ -59,21 +59,20 @@ struct Loaded {
     result: Result<(), LoadError>,
 }
 
-impl Shard {
-    /// First results of commands that were done before, by key.
-    pub(super) async fn find_repeats(
-        &self,
-        batch: &[Waiting],
-    ) -> Result<HashMap<String, RecordedEvent>, LogError> {
-        let keys: HashSet<&String> =
-            batch.iter().flat_map(|w| claims(&w.intent)).map(|claim| &claim.key).collect();
-        if keys.is_empty() {
-            return Ok(HashMap::new());
-        }
-        let found = self.log.find_by_idempotency_keys(keys.into_iter().cloned().collect()).await?;
-        Ok(found.into_iter().filter_map(|event| Some((event.idempotency_key.clone()?, event))).collect())
+/// First results of commands that were done before, by key.
+pub(super) async fn find_repeats(
+    log: Arc<dyn EventLog>,
+    intents: impl Iterator<Item = &Intent> + Send,
+) -> Result<HashMap<String, RecordedEvent>, LogError> {
+    let keys: HashSet<&String> = intents.flat_map(claims).map(|claim| &claim.key).collect();
+    if keys.is_empty() {
+        return Ok(HashMap::new());
     }
+    let found = log.find_by_idempotency_keys(keys.into_iter().cloned().collect()).await?;
+    Ok(found.into_iter().filter_map(|event| Some((event.idempotency_key.clone()?, event))).collect())
+}
 
+impl Shard {
     /// Loads what the batch needs and the cache does not hold. A stream that is damaged is noted in the draft, and
     /// harms only those who need it.
     pub(super) async fn hydrate(

@@ -15,6 +15,11 @@ pub const CONFLICT_RETRIES: usize = 8;
 /// After this many lost races in a row a batch asks for a turn of its own, if the log has turns: of two nodes that write
 /// without pause into one room, the one that is quicker by a little would win every time.
 pub(super) const TURN_AFTER: usize = 2;
+/// For so long after another writer was last seen in such a stream each batch with it asks for a turn at once: losing
+/// costs more than waiting.
+pub(super) const CONTENDED_FOR: Duration = Duration::from_secs(1);
+/// Most streams of one shard that are remembered for that.
+pub(super) const CONTENDED_MAX: usize = 1_024;
 /// How long a caller waits for an answer. Later, the outcome is unknown to it.
 pub const ANSWER_LIMIT: Duration = Duration::from_secs(15);
 /// Most shards; more only make batches smaller, for the log commits one at a time anyway.

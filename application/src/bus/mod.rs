@@ -7,6 +7,7 @@
 mod any;
 mod cache;
 mod commit;
+mod contended;
 mod decision;
 mod hydrate;
 mod inspect;

@@ -3,6 +3,7 @@
 use super::{
     BusObserver, Executed, Job, Limits,
     cache::{Cache, Cached},
+    contended::Contended,
     home,
     inspect::Inspector,
     intent::Intent,
@@ -48,6 +49,7 @@ pub(super) struct Shard {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) observer: Arc<dyn BusObserver>,
     pub(super) cache: Cache,
+    pub(super) contended: Contended,
     /// A position that includes everything this shard knows of.
     pub(super) position: u64,
     /// The last append of any shard has failed.
@@ -68,7 +70,18 @@ impl Shard {
         log_away: Arc<AtomicBool>,
     ) -> Self {
         let cache = Cache::new(limits.cache_weight);
-        Self { limits, log, clock, observer, cache, position: 0, log_away, index, touched: HashSet::new() }
+        Self {
+            limits,
+            log,
+            clock,
+            observer,
+            cache,
+            contended: Contended::default(),
+            position: 0,
+            log_away,
+            index,
+            touched: HashSet::new(),
+        }
     }
 
     /// Works until all senders are gone and the queue is empty.

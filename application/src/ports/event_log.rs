@@ -112,7 +112,7 @@ pub enum AppendError {
     Unknown(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// The right to append while all other writers wait; given back when dropped.
+/// The right to append while all other writers wait; used up by the append, given back when dropped.
 pub struct Turn(pub Box<dyn std::any::Any + Send + Sync>);
 
 impl fmt::Debug for Turn {
@@ -148,13 +148,13 @@ pub trait EventLog: Send + Sync + 'static {
         Ok(None)
     }
 
-    /// As [`Self::append`], by whoever has the turn.
+    /// As [`Self::append`], by whoever has the turn, which ends with it.
     ///
     /// # Errors
     /// [`AppendError`]
     async fn append_in_turn(
         &self,
-        _turn: &Turn,
+        _turn: Turn,
         events: Vec<NewEvent>,
         snapshots: Vec<NewSnapshot>,
         recorded_at: Timestamp,

@@ -41,10 +41,16 @@ struct State {
     conflicts_without_end: bool,
     unreadable: bool,
     hint_frozen: bool,
+    blind: bool,
     /// Events of each append that went in.
     appends: Vec<usize>,
     loads: HashMap<StreamId, usize>,
     key_lookups: usize,
+    /// Whether there are turns.
+    turns: bool,
+    turns_fail: bool,
+    /// Turns that were taken.
+    taken: usize,
 }
 
 /// The log.
@@ -92,7 +98,27 @@ impl FakeLog {
         self.state().hint_frozen = yes;
     }
 
-    /// Calls this before each append.
+    /// From now on there are turns to be had.
+    pub(crate) fn give_turns(&self) {
+        self.state().turns = true;
+    }
+
+    /// From now on whoever asks for a turn gets none.
+    pub(crate) fn fail_turns(&self, yes: bool) {
+        self.state().turns_fail = yes;
+    }
+
+    /// Turns that were taken.
+    pub(crate) fn turns(&self) -> usize {
+        self.state().taken
+    }
+
+    /// The next look for idempotency keys finds nothing, as if it came before what is in the log.
+    pub(crate) fn blind_next_lookup(&self) {
+        self.state().blind = true;
+    }
+
+    /// Calls this before each append that is not in a turn.
     pub(crate) fn before_append(&self, before: impl FnMut(&Self, &[NewEvent]) + Send + 'static) {
         *self.before.lock().expect("no test panics with the lock held") = Some(Box::new(before));
     }

@@ -63,17 +63,59 @@ async fn who_always_loses_hears_conflict_and_the_next_goes_on() {
     assert_eq!(node.say(member(1), room, "now").await, 1);
 }
 
+/// A rival that is first in this room whenever nobody makes it wait.
+fn always_first(world: &World, room: RoomId) {
+    world.log.before_append(move |log, events| {
+        if events.iter().any(|event| event.stream == room.stream()) {
+            rival(log, room, "theirs");
+        }
+    });
+}
+
+#[tokio::test]
+async fn who_keeps_losing_takes_a_turn_and_then_at_once() {
+    let (world, node) = World::with_node();
+    let room = node.room_of(&[member(1)]).await;
+    world.log.give_turns();
+    always_first(&world, room);
+    assert_eq!(node.say(member(1), room, "after two of theirs").await, 3);
+    let lost = Tally::of(&node.tally.conflicted);
+    assert_eq!((lost, world.log.turns()), (2, 1));
+    let loads = world.log.loads(room.stream());
+    for seq in 4..10 {
+        assert_eq!(node.say(member(1), room, "in a turn").await, seq);
+    }
+    assert_eq!((Tally::of(&node.tally.conflicted), world.log.turns()), (2, 7));
+    assert_eq!(world.log.loads(room.stream()) - loads, 6, "each turn reads on from where it was");
+    let calm = node.room_of(&[member(1)]).await;
+    node.say(member(1), calm, "nobody else is here").await;
+    assert_eq!(world.log.turns(), 7);
+    // In a turn it is seen what others have written before it.
+    rival(&world.log, room, "theirs");
+    assert_eq!(node.say(member(1), room, "after it").await, 11);
+    assert_eq!(Tally::of(&node.tally.conflicted), 2);
+    world.log.check();
+}
+
+#[tokio::test]
+async fn without_a_turn_it_is_tried_all_the_same() {
+    let (world, node) = World::with_node();
+    let room = node.room_of(&[member(1)]).await;
+    world.log.give_turns();
+    world.log.fail_turns(true);
+    for _ in 0..3 {
+        world.log.fail_next(Fault::Conflict);
+    }
+    assert_eq!(node.say(member(1), room, "the fourth time").await, 1);
+    assert_eq!(world.log.turns(), 0);
+}
+
 #[tokio::test]
 async fn a_room_that_is_fought_over_holds_nobody_else_up() {
     let (world, node) = World::with_node();
     let hot = node.room_of(&[member(1)]).await;
     let calm = node.room_of(&[member(1)]).await;
-    // A rival is first in the hot room each time.
-    world.log.before_append(move |log, events| {
-        if events.iter().any(|event| event.stream == hot.stream()) {
-            rival(log, hot, "theirs");
-        }
-    });
+    always_first(&world, hot);
     let pending: Vec<_> =
         (0..10).map(|n| node.send(member(1), if n % 2 == 0 { hot } else { calm }, &n.to_string())).collect();
     let answers = within(join_all(pending.into_iter().map(|pending| pending.wait()))).await;

@@ -203,3 +203,19 @@ async fn editing_twice_with_one_key_edits_once_even_after_leaving() {
     assert_eq!(within(edit("hello")).await.expect("it was edited").value, first.value);
     assert_eq!(within(edit("bye")).await.expect_err("the key is used").code, "idempotency_key_reused");
 }
+
+/// One node looks for the key before the other one commits, and reads what has become of it after that.
+#[tokio::test]
+async fn who_comes_second_is_not_refused_for_what_has_happened_since() {
+    let world = World::new();
+    let (here, there) = (world.node(one_shard()), world.node(one_shard()));
+    let room = here.room_of(&[member(1), member(2)]).await;
+    for node in [&there, &world.node(one_shard())] {
+        let first = within(here.send_once(member(2), room, "hello", "k").wait()).await.expect("it is sent");
+        within(here.app.leave_room(member(2), room, Context::default())).await.expect("it is out");
+        world.log.blind_next_lookup();
+        let again = within(node.send_once(member(2), room, "hello", "k").wait()).await.expect("it was sent");
+        assert!(again.repeated);
+        assert_eq!(again.value, first.value);
+    }
+}

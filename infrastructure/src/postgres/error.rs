@@ -125,3 +125,11 @@ pub(super) fn of_append(error: CallError) -> AppendError {
         None => AppendError::Unknown(Box::new(error)),
     }
 }
+
+/// What an append came to that failed before the `COMMIT` of its turn was sent: nothing of it is in the log.
+pub(super) fn of_append_in_turn(error: CallError) -> AppendError {
+    match of_append(error) {
+        AppendError::Unknown(source) => AppendError::Unavailable(source),
+        known => known,
+    }
+}

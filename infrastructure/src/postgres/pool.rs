@@ -22,7 +22,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::{Semaphore, SemaphorePermit},
+    sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, error::Elapsed, timeout},
 };
 
@@ -74,12 +74,15 @@ pub struct PoolStats {
     pub calls: usize,
 }
 
-/// The connections; they are opened when first needed.
-pub(crate) struct Pool {
+/// The connections; they are opened when first needed. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Pool(Arc<Shared>);
+
+struct Shared {
     target: Target,
     connections: usize,
-    calls: Semaphore,
-    turns: Semaphore,
+    calls: Arc<Semaphore>,
+    turns: Arc<Semaphore>,
     // The std lock: it is held for a push or a pop, never across an await.
     idle: Mutex<Vec<Idle>>,
     open: Arc<AtomicUsize>,
@@ -106,40 +109,40 @@ impl Pool {
     /// At most `connections` at once.
     pub(crate) fn new(target: Target, connections: usize) -> Self {
         let connections = connections.max(1);
-        Self {
+        Self(Arc::new(Shared {
             target,
             connections,
-            calls: Semaphore::new(CALL_QUEUE),
-            turns: Semaphore::new(connections),
+            calls: Arc::new(Semaphore::new(CALL_QUEUE)),
+            turns: Arc::new(Semaphore::new(connections)),
             idle: Mutex::default(),
             open: Arc::default(),
-        }
+        }))
     }
 
     /// How many there are now.
     pub(crate) fn stats(&self) -> PoolStats {
         PoolStats {
-            size: self.open.load(Ordering::Relaxed),
+            size: self.0.open.load(Ordering::Relaxed),
             idle: self.lock().len(),
-            in_use: self.connections - self.turns.available_permits(),
-            calls: CALL_QUEUE - self.calls.available_permits(),
+            in_use: self.0.connections - self.0.turns.available_permits(),
+            calls: CALL_QUEUE - self.0.calls.available_permits(),
         }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Idle>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Lends a connection, within [`READY_LIMIT`].
-    pub(crate) async fn lend(&self) -> Result<Lent<'_>, CallError> {
-        let call = self.calls.try_acquire().map_err(|_| CallError::QueueFull)?;
+    pub(crate) async fn lend(&self) -> Result<Lent, CallError> {
+        let call = Arc::clone(&self.0.calls).try_acquire_owned().map_err(|_| CallError::QueueFull)?;
         let ready = async {
-            let turn = self.turns.acquire().await.map_err(|_| CallError::NoTurn)?;
+            let turn = Arc::clone(&self.0.turns).acquire_owned().await.map_err(|_| CallError::NoTurn)?;
             let (live, reused) = match self.reuse().await {
                 Some(live) => (live, true),
                 None => (self.open().await?, false),
             };
-            Ok(Lent { pool: self, live, reused, _call: call, _turn: turn })
+            Ok(Lent { pool: self.clone(), live, reused, _call: call, _turn: turn })
         };
         timeout(READY_LIMIT, ready).await.unwrap_or(Err(CallError::NoTurn))
     }
@@ -159,9 +162,9 @@ impl Pool {
     }
 
     async fn open(&self) -> Result<Live, ConnectError> {
-        let connection = self.target.connect().await?;
-        self.open.fetch_add(1, Ordering::Relaxed);
-        Ok(Live { connection, open: Arc::clone(&self.open) })
+        let connection = self.0.target.connect().await?;
+        self.0.open.fetch_add(1, Ordering::Relaxed);
+        Ok(Live { connection, open: Arc::clone(&self.0.open) })
     }
 
     /// Closes the idle connections: whatever broke one has most likely broken all, and each would cost somebody a call.
@@ -207,16 +210,16 @@ impl Pool {
 }
 
 /// A connection on loan. Dropped without [`Self::end`], it is closed: nobody knows what it is in the middle of.
-pub(crate) struct Lent<'p> {
-    pool: &'p Pool,
+pub(crate) struct Lent {
+    pool: Pool,
     live: Live,
     reused: bool,
     // After the connection: whoever is next must not find one too many.
-    _call: SemaphorePermit<'p>,
-    _turn: SemaphorePermit<'p>,
+    _call: OwnedSemaphorePermit,
+    _turn: OwnedSemaphorePermit,
 }
 
-impl Deref for Lent<'_> {
+impl Deref for Lent {
     type Target = PgConnection;
 
     fn deref(&self) -> &PgConnection {
@@ -224,13 +227,13 @@ impl Deref for Lent<'_> {
     }
 }
 
-impl DerefMut for Lent<'_> {
+impl DerefMut for Lent {
     fn deref_mut(&mut self) -> &mut PgConnection {
         &mut self.live.connection
     }
 }
 
-impl Lent<'_> {
+impl Lent {
     /// Makes the server know a statement before it is sent with its values: what fails until then has done nothing.
     pub(crate) async fn prepared(mut self, statement: &str) -> Result<Self, CallError> {
         match timeout(PING_LIMIT, self.prepare(statement)).await {

@@ -42,9 +42,9 @@ macro_rules! append {
     };
 }
 
-/// Asks for the turn: the advisory lock that all who append share. Those who append now finish first, those who come later
-/// wait.
-pub(super) const TURN: &str = "SELECT pg_advisory_lock(7307218077116461165)";
+/// Begins a turn: the advisory lock that all who append share is taken for its transaction alone. Those who append now
+/// finish first, those who come later wait.
+pub(super) const BEGIN_TURN: &str = "BEGIN; SELECT pg_advisory_xact_lock(7307218077116461165)";
 /// The channel that says where the head is.
 pub(super) const CHANNEL: &str = "verbatim_events";
 /// Appends, and tells nobody.
@@ -55,7 +55,7 @@ pub(super) const NOTIFYING: &str = append!(
     " WHERE pg_advisory_xact_lock_shared(7307218077116461165) IS NOT NULL",
     ", pg_notify('verbatim_events', (before + cardinality($1::text[]))::text)"
 );
-/// As [`NOTIFYING`], by whoever has the turn.
+/// As [`NOTIFYING`], within a turn.
 pub(super) const IN_TURN: &str =
     append!("", ", pg_notify('verbatim_events', (before + cardinality($1::text[]))::text)");
 

@@ -18,12 +18,13 @@ use super::{
     connect::Target,
     error,
     migrate::Schema,
-    pool::{Pool, Query},
+    pool::{Lent, Pool, Query},
 };
 use crate::sqlite::Migration;
 use async_trait::async_trait;
 use hint::Hint;
-use sqlx::postgres::PgRow;
+use sqlx::{Executor, postgres::PgRow};
+use std::sync::{Mutex, PoisonError};
 use tokio::{sync::watch, time::timeout};
 use tokio_util::task::AbortOnDropHandle;
 use verbatim_application::ports::{
@@ -41,8 +42,10 @@ pub const READ_CONNECTIONS: usize = 8;
 const SESSION: &str = "SET plan_cache_mode = force_generic_plan;
     SET enable_seqscan = off; SET enable_bitmapscan = off; SET jit = off";
 
+/// Connections of one node that ask for turns or have one. Only one in the whole cluster has it at a time.
+const TURN_CONNECTIONS: usize = 2;
 /// A node that hangs or is cut off while it has the turn loses it after so long.
-const TURN_SESSION: &str = "SET idle_session_timeout = '2s'";
+const TURN_SESSION: &str = "SET idle_in_transaction_session_timeout = '2s'";
 
 /// How the log is opened.
 #[derive(Debug, Clone)]
@@ -67,8 +70,8 @@ impl Default for PostgresLogOptions {
 pub struct PostgresEventLog {
     writers: Pool,
     readers: Pool,
-    /// Of those who ask for a turn; each turn has a connection of its own.
-    turns: Target,
+    /// Each turn is a transaction on one of these.
+    turns: Pool,
     append: &'static str,
     hint: Hint,
     _following: AbortOnDropHandle<()>,
@@ -88,7 +91,7 @@ impl PostgresEventLog {
         let target = Target::parse(url)?;
         Schema::parse("event_log", migrations)?.ensure(&target, options.migrate).await?;
         let target = target.with(SESSION);
-        let turns = target.clone().with(TURN_SESSION);
+        let turns = Pool::new(target.clone().with(TURN_SESSION), TURN_CONNECTIONS);
         let readers = Pool::new(target.clone(), options.readers);
         let hint = Hint::new(look(&readers).await?);
         let following = hint.follow(target.clone());
@@ -119,24 +122,10 @@ impl PostgresEventLog {
         self.rows(query, rows::event).await
     }
 
-    async fn append_by(
-        &self,
-        statement: &'static str,
-        events: &[NewEvent],
-        snapshots: &[NewSnapshot],
-        recorded_at: Timestamp,
-    ) -> Result<Appended, AppendError> {
-        if events.is_empty() && snapshots.is_empty() {
-            return Ok(Appended { first_position: self.hint.known() + 1 });
-        }
-        let unavailable = |error: CallError| AppendError::Unavailable(Box::new(error));
-        let log = self.writers.lend().await.map_err(unavailable)?;
-        let mut log = log.prepared(statement).await.map_err(unavailable)?;
-        let sent = append::run(&mut log, statement, events, snapshots, recorded_at);
-        let outcome = timeout(ANSWER_LIMIT, sent).await;
-        let first_position = log.end(outcome).map_err(error::of_append)?;
-        self.hint.raise(first_position + events.len() as u64 - 1);
-        Ok(Appended { first_position })
+    /// Makes known where an append has ended.
+    fn appended(&self, first_position: u64, events: usize) -> Appended {
+        self.hint.raise((first_position + events as u64).saturating_sub(1));
+        Appended { first_position }
     }
 
     /// The connections that append.
@@ -164,6 +153,10 @@ async fn look(log: &Pool) -> Result<u64, PostgresOpenError> {
     Ok(head)
 }
 
+fn unavailable(error: CallError) -> AppendError {
+    AppendError::Unavailable(Box::new(error))
+}
+
 fn unreadable(error: CallError) -> LogError {
     LogError(Box::new(error))
 }
@@ -182,29 +175,49 @@ impl EventLog for PostgresEventLog {
         snapshots: Vec<NewSnapshot>,
         recorded_at: Timestamp,
     ) -> Result<Appended, AppendError> {
-        self.append_by(self.append, &events, &snapshots, recorded_at).await
+        if events.is_empty() && snapshots.is_empty() {
+            return Ok(Appended { first_position: self.hint.known() + 1 });
+        }
+        let log = self.writers.lend().await.map_err(unavailable)?;
+        let mut log = log.prepared(self.append).await.map_err(unavailable)?;
+        let sent = append::run(&mut log, self.append, &events, &snapshots, recorded_at);
+        let outcome = timeout(ANSWER_LIMIT, sent).await;
+        let first_position = log.end(outcome).map_err(error::of_append)?;
+        Ok(self.appended(first_position, events.len()))
     }
 
     async fn turn(&self) -> Result<Option<Turn>, LogError> {
-        let failed = |error: CallError| LogError(Box::new(error));
-        let mut connection = self.turns.connect().await.map_err(|error| failed(error.into()))?;
-        let taken = timeout(ANSWER_LIMIT, sqlx::query(append::TURN).execute(&mut connection)).await;
-        match taken {
-            // The lock goes with the connection.
-            Ok(Ok(_)) => Ok(Some(Turn(Box::new(std::sync::Mutex::new(connection))))),
-            Ok(Err(error)) => Err(failed(CallError::Failed(error))),
-            Err(_) => Err(failed(CallError::NoAnswer)),
+        let log = self.turns.lend().await.map_err(unreadable)?;
+        let mut log = log.prepared(append::IN_TURN).await.map_err(unreadable)?;
+        match timeout(ANSWER_LIMIT, log.execute(append::BEGIN_TURN)).await {
+            // Whoever drops it closes the connection, and so ends the transaction.
+            Ok(Ok(_)) => Ok(Some(Turn(Box::new(Mutex::new(log))))),
+            Ok(Err(error)) => Err(unreadable(CallError::Failed(error))),
+            Err(_) => Err(unreadable(CallError::NoAnswer)),
         }
     }
 
     async fn append_in_turn(
         &self,
-        _turn: &Turn,
+        turn: Turn,
         events: Vec<NewEvent>,
         snapshots: Vec<NewSnapshot>,
         recorded_at: Timestamp,
     ) -> Result<Appended, AppendError> {
-        self.append_by(append::IN_TURN, &events, &snapshots, recorded_at).await
+        let Ok(log) = turn.0.downcast::<Mutex<Lent>>() else {
+            return Err(AppendError::Unavailable("the turn is of another log".into()));
+        };
+        let mut log = log.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let sent = append::run(&mut log, append::IN_TURN, &events, &snapshots, recorded_at);
+        // What fails here is undone as the connection is closed.
+        let first_position = match timeout(ANSWER_LIMIT, sent).await {
+            Ok(Ok(first_position)) => first_position,
+            Ok(Err(error)) => return Err(error::of_append_in_turn(CallError::Failed(error))),
+            Err(_) => return Err(error::of_append_in_turn(CallError::NoAnswer)),
+        };
+        let outcome = timeout(ANSWER_LIMIT, log.execute("COMMIT")).await;
+        log.end(outcome).map_err(error::of_append)?;
+        Ok(self.appended(first_position, events.len()))
     }
 
     async fn load(&self, stream: StreamId, after: u64, limit: usize) -> Result<Vec<RecordedEvent>, LogError> {

@@ -13,7 +13,7 @@ use super::{CallError, PoolStats, PostgresOpenError, connect::Target, migrate::S
 use crate::sqlite::Migration;
 use futures_util::future::BoxFuture;
 use sqlx::PgConnection;
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 use verbatim_application::ports::IdentityError;
 use verbatim_domain::Timestamp;
 
@@ -37,7 +37,7 @@ impl Default for PostgresSessionsOptions {
 
 /// The tables. The session store, the limiter and the tickets are three views of them.
 #[derive(Clone)]
-pub struct PostgresSessions(Arc<Pool>);
+pub struct PostgresSessions(Pool);
 
 impl PostgresSessions {
     /// Opens the tables in the database of a `postgres://` URL, with `migrations` applied first, by as many nodes at once
@@ -52,7 +52,7 @@ impl PostgresSessions {
     ) -> Result<Self, PostgresOpenError> {
         let target = Target::parse(url)?;
         Schema::parse("sessions", migrations)?.ensure(&target, options.migrate).await?;
-        Ok(Self(Arc::new(Pool::new(target, options.connections))))
+        Ok(Self(Pool::new(target, options.connections)))
     }
 
     /// The sessions; refresh tokens live this long ([`crate::sessions::REFRESH_LIFETIME`] by default), each from its issue.

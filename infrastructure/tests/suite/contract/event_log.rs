@@ -34,6 +34,8 @@ macro_rules! event_log_contract {
             a_reader_at_the_tail_sees_each_event_once_in_order
             the_hint_moves_with_the_head
             a_second_handle_sees_and_is_seen
+            nobody_is_before_who_has_the_turn
+            a_turn_is_given_back
             any_history_is_what_a_simple_model_says
         );
     };

@@ -234,3 +234,17 @@ async fn what_can_not_be_reached_is_an_error_in_time() {
     assert!(matches!(refused(&missing, unmigrated()).await, PostgresOpenError::Connect(_)));
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
 }
+
+/// It waits for the server, which ends the turn of a node that hangs, and no longer.
+#[tokio::test]
+async fn who_hangs_in_a_turn_loses_it() {
+    let database = postgres_database();
+    let (log, other) = (open(database.url()).await, open(database.url()).await);
+    let turn = log.turn().await.unwrap().unwrap();
+    assert_eq!(append(&other, vec![event(stream(1), 1)]).await, 1);
+    let outcome = log.append_in_turn(turn, vec![event(stream(1), 2)], vec![], at(0)).await;
+    assert!(matches!(outcome, Err(AppendError::Unavailable(_))), "{outcome:?}");
+    let turn = log.turn().await.unwrap().unwrap();
+    let appended = log.append_in_turn(turn, vec![event(stream(1), 2)], vec![], at(0)).await;
+    assert_eq!(appended.unwrap().first_position, 2);
+}

@@ -141,3 +141,50 @@ pub async fn a_second_handle_sees_and_is_seen(fixture: Fixture) {
     assert_eq!(append(&*one, vec![event(stream(1), 3)]).await, 3);
     assert_gapless(&all(&*other).await);
 }
+
+/// Whoever has a turn never loses a race, however many others write without one. A log of one writer needs no turns.
+pub async fn nobody_is_before_who_has_the_turn(fixture: Fixture) {
+    let (log, other) = ((fixture.open)().await, (fixture.open)().await);
+    if log.turn().await.unwrap().is_none() {
+        return;
+    }
+    let mut rivals = JoinSet::new();
+    for _ in 0..4 {
+        let other = Arc::clone(&other);
+        rivals.spawn(async move {
+            for _ in 0..APPENDS {
+                append_after_the_last(&*other, stream(1)).await;
+            }
+        });
+    }
+    for _ in 0..APPENDS {
+        let turn = log.turn().await.unwrap().expect("a turn");
+        let last = log.load(stream(1), 0, usize::MAX).await.unwrap().last().map_or(0, |e| e.sequence);
+        tokio::task::yield_now().await;
+        let next = events(stream(1), last + 1..=last + 2);
+        log.append_in_turn(turn, next, vec![], at(0)).await.expect("nobody was before it");
+    }
+    rivals.join_all().await;
+    let events = all(&*log).await;
+    assert_eq!(events.len() as u64, 2 * 5 * APPENDS);
+    assert_gapless(&events);
+}
+
+/// A turn that comes to nothing holds nobody up, and one that ends in a conflict neither.
+pub async fn a_turn_is_given_back(fixture: Fixture) {
+    let (log, other) = ((fixture.open)().await, (fixture.open)().await);
+    append(&*other, vec![event(stream(1), 1)]).await;
+    for sequence in 2..6 {
+        let Some(turn) = log.turn().await.unwrap() else { return };
+        match sequence % 2 {
+            0 => drop(turn),
+            _ => {
+                let taken = vec![event(stream(2), 1), event(stream(1), 1)];
+                let outcome = log.append_in_turn(turn, taken, vec![], at(0)).await;
+                assert!(matches!(outcome, Err(AppendError::Conflict)), "{outcome:?}");
+            }
+        }
+        assert_eq!(append(&*other, vec![event(stream(1), sequence)]).await, sequence);
+    }
+    assert_gapless(&all(&*log).await);
+}
