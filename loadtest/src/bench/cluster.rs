@@ -37,33 +37,50 @@ pub(super) async fn run(
     stand.register(options.members).await?;
     let rooms = stand.open_rooms(ROOMS).await?;
 
-    let args =
-        format!("--dests {ROOMS} --subs 200 --pubs 8 --rate 1000 --messages {}", options.amount(20_000));
-    let other = format!("{args} --pub-url {second}");
-    let latency = measure(options, &mut stand, &rooms, &other, |s| s.latency.p99, say).await;
-    outcome.add(
-        "cluster latency",
-        latency.map(|(runs, notes)| Figure {
-            name: "cluster: latency at 1,000 msg/s across two nodes".to_owned(),
-            unit: "p99 ms",
-            runs,
-            comparison: None,
-            target: Target::AtMost(40.0),
-            command: format!("stompbench {args} --pub-url SECOND_NODE"),
-            notes,
-        }),
-    );
-    outcome.add("cluster hot room", hot_room(options, &mut stand, &rooms, &second, say).await);
+    let wanted = |part: &str| part.contains(&options.only);
+    if wanted("latency") {
+        outcome.add("cluster latency", latency(options, &mut stand, &rooms, &second, say).await);
+    }
+    if wanted("hot room") {
+        outcome.add("cluster hot room", hot_room(options, &mut stand, &rooms, &second, say).await);
+    }
     // The other scenarios are about one node, which the second would only take cores from.
     if let Some(node) = cluster.nodes.get_mut(1) {
         node.stop().await?;
     }
-    outcome.add("cluster chat", durable(options, &mut stand, &rooms, &cluster, say).await);
-    outcome.add("cluster rebuild", rebuild(options, &mut cluster, say).await);
+    if wanted("chat") {
+        outcome.add("cluster chat", durable(options, &mut stand, &rooms, &cluster, say).await);
+    }
+    if wanted("rebuild") {
+        outcome.add("cluster rebuild", rebuild(options, &mut cluster, say).await);
+    }
     for node in &mut cluster.nodes {
         node.stop().await?;
     }
     Ok(())
+}
+
+/// A thousand messages a second, sent to one node and delivered by the other.
+async fn latency(
+    options: &Options,
+    stand: &mut Stand,
+    rooms: &[RoomId],
+    second: &str,
+    say: &mut impl FnMut(String),
+) -> Result<Figure, Error> {
+    let args =
+        format!("--dests {ROOMS} --subs 200 --pubs 8 --rate 1000 --messages {}", options.amount(20_000));
+    let other = format!("{args} --pub-url {second}");
+    let (runs, notes) = measure(options, stand, rooms, &other, |s| s.latency.p99, say).await?;
+    Ok(Figure {
+        name: "cluster: latency at 1,000 msg/s across two nodes".to_owned(),
+        unit: "p99 ms",
+        runs,
+        comparison: None,
+        target: Target::AtMost(40.0),
+        command: format!("stompbench {args} --pub-url SECOND_NODE"),
+        notes,
+    })
 }
 
 /// Runs `stompbench` with these arguments as often as asked; answers the figure of each run, and what else was seen.

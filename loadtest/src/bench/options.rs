@@ -31,6 +31,9 @@ pub struct Options {
     /// a twentieth of the work and one run each: whether all works, not how fast it is
     #[arg(long)]
     pub quick: bool,
+    /// of `cluster`, only the part whose name contains this: `latency`, `hot room`, `chat` or `rebuild`
+    #[arg(long, default_value = "")]
+    pub only: String,
     /// also write the figures to this file
     #[arg(long)]
     pub json: Option<PathBuf>,
