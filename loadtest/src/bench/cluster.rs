@@ -242,6 +242,8 @@ async fn rebuild(
         runs.push(events / took.as_secs_f64());
         say(format!("cluster: rebuilt {events} events in {:.1} s", took.as_secs_f64()));
     }
+    let (verified, took) = stand.cli(&["projections", "verify", "--all"], LIMIT).await?;
+    say(format!("cluster: verified in {:.1} s: {}", took.as_secs_f64(), verified.trim().replace('\n', "; ")));
     Ok(Figure {
         name: "cluster: rebuild of all projections".to_owned(),
         unit: "events/s",
