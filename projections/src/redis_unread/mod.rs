@@ -182,6 +182,13 @@ impl RedisUnread {
         self.reader.link.is_connected()
     }
 
+    /// Tells, whenever it is asked, what [`Self::is_connected`] does, without keeping the connection open.
+    #[must_use]
+    pub fn connected(&self) -> impl Fn() -> bool + Send + Sync + use<> {
+        let reader = Arc::downgrade(&self.reader);
+        move || reader.upgrade().is_some_and(|reader| reader.link.is_connected())
+    }
+
     /// How far the counts in Redis are, as last seen: at each batch if this process leads, else every second.
     #[must_use]
     pub fn applied(&self) -> watch::Receiver<u64> {
