@@ -1,6 +1,7 @@
 """Metrics: the real Prometheus and Alertmanager with our files, a real server that fails, and a stand-in for Slack."""
 
 import json
+import re
 import shutil
 import time
 import unittest
@@ -9,7 +10,7 @@ import urllib.parse
 import yaml
 
 import promql
-from harness import OBSERVABILITY, Folder, Server, Verbatim, ask, free_port, load, wait_until
+from harness import OBSERVABILITY, ROOT, Folder, Server, Verbatim, ask, free_port, load, wait_until
 from slack import Slack
 from stomp import Stomp
 
@@ -49,6 +50,11 @@ def rules():
 def filled_in(expression):
     """As Grafana sends it with all nodes chosen."""
     return expression.replace("$node", ".*").replace("$__rate_interval", "30s")
+
+
+def stem(metric):
+    """The name of a histogram without what its samples add to it."""
+    return metric.removesuffix("_bucket").removesuffix("_sum").removesuffix("_count")
 
 
 class Alerts(unittest.TestCase):
@@ -178,11 +184,17 @@ class Alerts(unittest.TestCase):
                             self.assertIn(value, values, f"{metric} has no such {label}: {expression}")
                 self.assertLessEqual(grouped, labels, expression)
         with self.subTest("each metric of ours is on a dashboard or in a rule"):
-            stems = {metric.removesuffix("_bucket").removesuffix("_sum").removesuffix("_count") for metric in used}
+            looked_at = {stem(metric) for metric in used}
             for metric in known:
-                stem = metric.removesuffix("_bucket").removesuffix("_sum").removesuffix("_count")
                 if metric.startswith("verbatim_"):
-                    self.assertTrue(stem in stems, f"nobody looks at {stem}")
+                    self.assertTrue(stem(metric) in looked_at, f"nobody looks at {stem(metric)}")
+
+    def test_1_the_documentation_names_the_metrics_that_are_exported(self):
+        text = (ROOT / "docs/observability.md").read_text()
+        table = text[text.index("\n## Metrics"):text.index("\n## What it costs")]
+        named = set(re.findall(r"`(verbatim_\w+)", table))
+        exported = {stem(metric) for metric in self.exported() if metric.startswith("verbatim_")}
+        self.assertEqual(named, exported)
 
     def test_2_expressions_have_data(self):
         for where, expression, may_be_empty in dashboard_queries():
