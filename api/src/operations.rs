@@ -1,15 +1,18 @@
 //! What operators ask of a running service: readiness, and the verbs on the projections over HTTP.
 
 use crate::{
-    http::{Readiness, ReadinessState, causes},
+    http::{Readiness, ReadinessState},
     telemetry::Rebuilding,
     verbs::Verbs,
 };
 use async_trait::async_trait;
 use futures_util::future::{BoxFuture, join_all};
 use std::{sync::Arc, time::Duration};
-use verbatim_application::ports::{
-    AdminError, EventLog, ProjectionStatus, ProjectionsAdmin, VERIFICATION_SAMPLES_MAX, Verification,
+use verbatim_application::{
+    error::causes,
+    ports::{
+        AdminError, EventLog, ProjectionStatus, ProjectionsAdmin, VERIFICATION_SAMPLES_MAX, Verification,
+    },
 };
 use verbatim_observability::Metrics;
 use verbatim_projections::{ProjectionError, ReadModels};

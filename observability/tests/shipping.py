@@ -103,7 +103,10 @@ class Shipping(unittest.TestCase):
         self.assertGreater(len(fields), 240)
         with self.subTest("refused requests, the failure and both runs are found by field"):
             self.assertEqual(sum(document.get("status") == 403 for document in fields), 20)
-            self.assertGreaterEqual(sum(document["level"] == 50 for document in fields), 1)
+            errors = [document for document in fields if document["level"] == 50]
+            self.assertEqual([document.get("status") for document in errors], [503])
+            # With its causes: which failure it is, not only what it hindered.
+            self.assertRegex(errors[0]["error"], r"(?i)committing events: .*(disk|full|write)")
             self.assertEqual(len({document["pid"] for document in fields}), 2)
             self.assertGreater(sum("member_id" in document for document in fields), 100)
         with self.subTest("everything about one request is found by its id"):

@@ -1,9 +1,9 @@
 //! What the hub does when changes did not arrive: it fills holes from the read model, and tells whom it can't help.
 
 use super::{body::Body, hub::Hub};
-use crate::http::causes;
 use std::collections::HashMap;
 use verbatim_application::{
+    error::causes,
     ports::Range,
     push::{Change, Push},
     queries::PAGE_MAX,

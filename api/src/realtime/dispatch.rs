@@ -5,10 +5,10 @@ use super::{
     hub::{Hub, State},
     online::{Counts, Online, PENDING_MAX, Watch},
 };
-use crate::http::causes;
 use std::{sync::Arc, time::Instant};
 use tokio_util::sync::CancellationToken;
 use verbatim_application::{
+    error::causes,
     ports::{Broadcast, Delivery, PushStream},
     push::{Change, Push},
 };

@@ -1,7 +1,7 @@
 //! Server-sent events (WHATWG HTML, section 9.2): a room's messages, and a member's own unread counts.
 
 use super::{Encoding, Inbox, Item, Overflow, Payload, RESUME_PAGE, Subscription, encode_message, outbox};
-use crate::{http::causes, ws::Realtime};
+use crate::ws::Realtime;
 use bytes::Bytes;
 use futures_util::stream;
 use poem::{Body, Response, http::header};
@@ -11,7 +11,7 @@ use tokio::{
     time::{Interval, MissedTickBehavior, interval},
 };
 use tracing::Span;
-use verbatim_application::{AppError, Caller, ErrorClass, ports::Range, views::MessageView};
+use verbatim_application::{AppError, Caller, ErrorClass, error::causes, ports::Range, views::MessageView};
 use verbatim_domain::{MemberId, RoomId};
 
 /// A comment is sent this often, so that proxies and clients see that the stream lives.
