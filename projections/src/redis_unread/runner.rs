@@ -3,13 +3,14 @@
 use super::{
     NAME, Shared,
     diagnosis::{Finding, diagnose, is_of},
+    failure::Failure,
     fill::{FILL_BATCH, fill},
     keys::Tag,
     store::{Guard, Place, SCHEMA_VERSION, State, Store},
 };
 use crate::{
     BatchReport, ProjectionError,
-    feed::Feed,
+    feed::{Feed, FeedError},
     projections::UnreadChanges,
     runner::{Backoff, chain},
     values,
@@ -17,7 +18,7 @@ use crate::{
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use verbatim_application::ports::{Leadership, Lease};
+use verbatim_application::ports::{Leadership, Lease, LogError};
 
 /// Most events of one script while the runner keeps up.
 const LIVE_BATCH: usize = 1_000;
@@ -34,12 +35,41 @@ const TURN: Duration = Duration::from_millis(20);
 /// A leader that gets nothing done for so long lets others try: Redis may be away for this process only.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// What does not work. A server that is away fails in many ways: refused, hung up, no answer.
+#[derive(Debug, PartialEq, Eq)]
+enum Trouble {
+    Redis,
+    /// Where the log is, and who leads is decided.
+    EventStore,
+    Other(String),
+}
+
+impl Trouble {
+    fn of(error: &ProjectionError) -> Self {
+        let (redis, log) = match error {
+            ProjectionError::Redis(why) => (why.downcast_ref::<Failure>(), None),
+            ProjectionError::Log(why) => (None, Some(why)),
+            _ => (None, None),
+        };
+        let unread = |why: &Box<dyn std::error::Error + Send + Sync>| {
+            why.is::<LogError>() || matches!(why.downcast_ref(), Some(FeedError::Log(_)))
+        };
+        if redis.is_some_and(Failure::is_of_connection) {
+            Self::Redis
+        } else if log.is_some_and(unread) {
+            Self::EventStore
+        } else {
+            Self::Other(chain(error))
+        }
+    }
+}
+
 pub(super) struct Runner {
     shared: Arc<Shared>,
     leadership: Option<Arc<dyn Leadership>>,
     backoff: Backoff,
-    /// So that an error that stays is logged once.
-    last_error: Option<String>,
+    /// So that what lasts is logged once.
+    trouble: Option<Trouble>,
     /// Since when nothing went well.
     failing_since: Option<Instant>,
     /// The version that it was said is filled.
@@ -54,7 +84,7 @@ impl Runner {
             shared,
             leadership,
             backoff: Backoff::new(),
-            last_error: None,
+            trouble: None,
             failing_since: None,
             filling: None,
             announced: false,
@@ -99,9 +129,13 @@ impl Runner {
                 Ok(Ok(None)) => {
                     self.announced = false;
                     self.shared.observer.leads(false);
+                    // Whether Redis works is for whoever leads to find out.
+                    if self.trouble == Some(Trouble::EventStore) {
+                        self.trouble_is_over();
+                    }
                 }
-                Ok(Err(error)) => self.report(&error),
-                Err(error) => self.report(&error),
+                Ok(Err(error)) => self.report(Trouble::EventStore, &error),
+                Err(error) => self.report(Trouble::EventStore, &error),
             }
             tokio::time::sleep(STAND_BY).await;
         }
@@ -113,7 +147,7 @@ impl Runner {
         loop {
             let Err(error) = self.session().await else { continue };
             self.shared.observer.failed(&error);
-            self.report(&error);
+            self.report(Trouble::of(&error), &error);
             let failing_since = *self.failing_since.get_or_insert_with(Instant::now);
             let of_redis = matches!(error, ProjectionError::Redis(_));
             if self.leadership.is_some() && of_redis && failing_since.elapsed() > PATIENCE {
@@ -123,12 +157,17 @@ impl Runner {
         }
     }
 
-    fn report(&mut self, error: &(dyn std::error::Error + 'static)) {
-        let text = chain(error);
-        if self.last_error.as_ref() != Some(&text) {
-            let redis = &self.shared.server;
-            tracing::error!(error = text, address = %redis, projection = NAME, "the projection does not go on; trying again");
-            self.last_error = Some(text);
+    fn report(&mut self, trouble: Trouble, error: &(dyn std::error::Error + 'static)) {
+        if self.trouble.as_ref() != Some(&trouble) {
+            let (error, redis) = (chain(error), &self.shared.server);
+            tracing::error!(error, address = %redis, projection = NAME, "the projection does not go on; trying again");
+            self.trouble = Some(trouble);
+        }
+    }
+
+    fn trouble_is_over(&mut self) {
+        if self.trouble.take().is_some() {
+            tracing::info!(address = %self.shared.server, projection = NAME, "the projection goes on");
         }
     }
 
@@ -139,9 +178,7 @@ impl Runner {
             tracing::info!(projection = NAME, "this process leads");
             self.shared.observer.leads(true);
         }
-        if self.last_error.take().is_some() {
-            tracing::info!(address = %self.shared.server, projection = NAME, "the projection goes on");
-        }
+        self.trouble_is_over();
     }
 
     /// Goes on from what Redis says, until something fails.
