@@ -1,6 +1,7 @@
 //! What a cluster tells of itself: one trace over all nodes, the pools, and one error for each outage.
 
-use crate::kit::{LIMIT, Person, next_message, start, until};
+use crate::kit::{Answer, LIMIT, Person, assert_unavailable, call, next_message, start, until};
+use reqwest::Method;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use verbatim_loadtest::cluster::{Cluster, Node};
@@ -10,6 +11,9 @@ const TRACE: &str = "11112222333344445555666677778888";
 /// The most that one node has to say at ERROR about one outage of Redis: its broadcast, its readers and its runner of unread
 /// counts each have a connection.
 const REDIS_ERRORS_MAX: usize = 3;
+
+/// The same for an outage of a database: the runners, who leads, and what listens for others have connections of their own.
+const OUTAGE_ERRORS_MAX: usize = 4;
 
 /// The lines of a node. Each must be one that the index takes.
 fn lines(node: &Node) -> Vec<Map<String, Value>> {
@@ -84,19 +88,20 @@ async fn one_trace_finds_a_message_on_every_node_it_passed() {
     assert_eq!(sent.await.unwrap().status(), 201);
     assert_eq!(next_message(&mut listener).await["seq"], 1);
 
-    let has = |told: &[(String, String, String)], stage: &str, projection: &str| {
-        told.iter().any(|(_, msg, of)| msg == stage && of == projection)
-    };
     let told = until("all lines of the trace", LIMIT, async || {
         let told = told(&cluster);
-        (has(&told, "projected", "unread_redis") && has(&told, "pushed", "")).then_some(told)
+        (told.len() >= 5).then_some(told)
     })
     .await;
-    assert_eq!(told.len(), 5, "{told:?}");
-    assert!(has(&told, "projected", "read_models"), "{told:?}");
     for (node, stage) in [("node-1", "appended"), ("node-1", "answered"), ("node-2", "pushed")] {
         assert!(told.contains(&(node.to_owned(), stage.to_owned(), String::new())), "{told:?}");
     }
+    // Either node may lead.
+    for projection in ["read_models", "unread_redis"] {
+        let projected = told.iter().filter(|(_, stage, of)| stage == "projected" && of == projection);
+        assert_eq!(projected.count(), 1, "{told:?}");
+    }
+    assert_eq!(told.len(), 5, "{told:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -135,4 +140,72 @@ async fn pools_are_shown_and_an_outage_is_told_once() {
         assert_eq!(counted, Some(errors.len() as f64));
         assert_eq!(metric(node, "verbatim_broadcast_connected").await, Some(1.0));
     }
+}
+
+/// Asks each node so often; it must refuse each time. The answer is how often each has.
+async fn refusals<F: Future<Output = Answer>>(
+    cluster: &Cluster,
+    times: usize,
+    ask: impl Fn(usize) -> F,
+) -> Vec<usize> {
+    let mut refused = vec![0; cluster.nodes.len()];
+    for (node, refused) in refused.iter_mut().enumerate() {
+        for _ in 0..times {
+            let answer = ask(node).await;
+            assert_unavailable(&answer);
+            *refused += 1;
+        }
+    }
+    refused
+}
+
+/// Every refusal has its line at ERROR; the outage itself has a few on each node, however long it lasts.
+async fn assert_told(cluster: &Cluster, refused: &[usize]) {
+    for (node, refused) in cluster.nodes.iter().zip(refused) {
+        // Lines are written a little later.
+        let (requests, outage) = until("the lines of all refusals and of the outage", LIMIT, async || {
+            let (requests, outage): (Vec<_>, Vec<_>) =
+                errors(node).into_iter().partition(|line| line.contains_key("request_id"));
+            (requests.len() >= *refused && !outage.is_empty()).then_some((requests, outage))
+        })
+        .await;
+        assert_eq!(requests.len(), *refused, "{requests:#?}");
+        assert!(outage.len() <= OUTAGE_ERRORS_MAX, "{outage:#?}");
+        for line in requests.iter().chain(&outage) {
+            assert!(line["error"].as_str().is_some_and(|error| !error.is_empty()), "{line:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_postgres_each_refusal_is_told_and_the_outage_once() {
+    let mut cluster = start(2).await;
+    let ann = Person::at(&cluster.nodes[0]).await;
+    let room = ann.opens_room(&cluster.nodes[0]).await;
+    cluster.postgres.kill_9();
+    let path = format!("/rooms/{room}/messages");
+    let say = async |node: usize| {
+        let body = json!({"body": "hello"});
+        call(&cluster.nodes[node], Method::POST, &path, Some(&ann.token), body).await
+    };
+    let refused = refusals(&cluster, 10, say).await;
+    assert_told(&cluster, &refused).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_mysql_each_refusal_is_told_and_the_outage_once() {
+    let mut cluster = start(2).await;
+    let ann = Person::at(&cluster.nodes[0]).await;
+    let room = ann.opens_room(&cluster.nodes[0]).await;
+    cluster.mariadb.kill_9();
+    for number in 0..10 {
+        // Something to project.
+        ann.sends(&cluster.nodes[number % 2], room, &format!("meanwhile {number}")).await;
+    }
+    let path = format!("/rooms/{room}/messages");
+    let read = async |node: usize| {
+        call(&cluster.nodes[node], Method::GET, &path, Some(&ann.token), Value::Null).await
+    };
+    let refused = refusals(&cluster, 10, read).await;
+    assert_told(&cluster, &refused).await;
 }
