@@ -161,7 +161,6 @@ impl ReadModels {
 
     /// Tells, whenever it is asked, how many connections to the database there are: those that write and those that
     /// read. It does not keep the read models open; `None` once they are gone.
-    #[must_use]
     pub fn pools(&self) -> impl Fn() -> Option<[PoolStatus; 2]> + Send + Sync + use<> {
         let shared = Arc::downgrade(&self.shared);
         move || shared.upgrade().map(|shared| shared.db.pools())

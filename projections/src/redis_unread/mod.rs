@@ -29,6 +29,7 @@ mod reader;
 mod runner;
 mod script;
 mod store;
+mod trouble;
 mod verify;
 
 pub use admin::RedisUnreadAdmin;
@@ -183,7 +184,6 @@ impl RedisUnread {
     }
 
     /// Tells, whenever it is asked, what [`Self::is_connected`] does, without keeping the connection open.
-    #[must_use]
     pub fn connected(&self) -> impl Fn() -> bool + Send + Sync + use<> {
         let reader = Arc::downgrade(&self.reader);
         move || reader.upgrade().is_some_and(|reader| reader.link.is_connected())

@@ -3,14 +3,14 @@
 use super::{
     NAME, Shared,
     diagnosis::{Finding, diagnose, is_of},
-    failure::Failure,
     fill::{FILL_BATCH, fill},
     keys::Tag,
     store::{Guard, Place, SCHEMA_VERSION, State, Store},
+    trouble::Trouble,
 };
 use crate::{
     BatchReport, ProjectionError,
-    feed::{Feed, FeedError},
+    feed::Feed,
     projections::UnreadChanges,
     runner::{Backoff, chain},
     values,
@@ -18,7 +18,7 @@ use crate::{
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use verbatim_application::ports::{Leadership, Lease, LogError};
+use verbatim_application::ports::{Leadership, Lease};
 
 /// Most events of one script while the runner keeps up.
 const LIVE_BATCH: usize = 1_000;
@@ -34,35 +34,6 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 const TURN: Duration = Duration::from_millis(20);
 /// A leader that gets nothing done for so long lets others try: Redis may be away for this process only.
 const PATIENCE: Duration = Duration::from_secs(1);
-
-/// What does not work. A server that is away fails in many ways: refused, hung up, no answer.
-#[derive(Debug, PartialEq, Eq)]
-enum Trouble {
-    Redis,
-    /// Where the log is, and who leads is decided.
-    EventStore,
-    Other(String),
-}
-
-impl Trouble {
-    fn of(error: &ProjectionError) -> Self {
-        let (redis, log) = match error {
-            ProjectionError::Redis(why) => (why.downcast_ref::<Failure>(), None),
-            ProjectionError::Log(why) => (None, Some(why)),
-            _ => (None, None),
-        };
-        let unread = |why: &Box<dyn std::error::Error + Send + Sync>| {
-            why.is::<LogError>() || matches!(why.downcast_ref(), Some(FeedError::Log(_)))
-        };
-        if redis.is_some_and(Failure::is_of_connection) {
-            Self::Redis
-        } else if log.is_some_and(unread) {
-            Self::EventStore
-        } else {
-            Self::Other(chain(error))
-        }
-    }
-}
 
 pub(super) struct Runner {
     shared: Arc<Shared>,
