@@ -6,7 +6,7 @@ SHELL := /bin/bash
 run: ## start Verbatim on http://127.0.0.1:8080 with all data in ./verbatim-data
 	cargo run --release
 
-test: ## run every test suite: Rust, documentation examples, schemathesis
+test: ## run every test suite: documentation examples, schemathesis, the stack around Verbatim, Rust
 	@.ci/test
 
 lint: ## formatting, clippy, documentation and dependency checks, all strict

@@ -2,14 +2,17 @@
 
 use crate::{
     http::{Readiness, ReadinessState},
-    telemetry::rebuilding,
+    telemetry::Rebuilding,
     verbs::Verbs,
 };
 use async_trait::async_trait;
 use futures_util::future::{BoxFuture, join_all};
 use std::{sync::Arc, time::Duration};
-use verbatim_application::ports::{
-    AdminError, EventLog, ProjectionStatus, ProjectionsAdmin, VERIFICATION_SAMPLES_MAX, Verification,
+use verbatim_application::{
+    error::causes,
+    ports::{
+        AdminError, EventLog, ProjectionStatus, ProjectionsAdmin, VERIFICATION_SAMPLES_MAX, Verification,
+    },
 };
 use verbatim_observability::Metrics;
 use verbatim_projections::{ProjectionError, ReadModels};
@@ -84,7 +87,7 @@ impl Readiness for Dependencies {
 }
 
 /// The operators' verbs over HTTP.
-pub(crate) struct Operators(pub(crate) Verbs, pub(crate) Metrics);
+pub(crate) struct Operators(Verbs, Metrics);
 
 fn admin_error(error: ProjectionError) -> AdminError {
     match error {
@@ -109,6 +112,14 @@ fn status_of(status: verbatim_projections::ProjectionStatus) -> ProjectionStatus
 }
 
 impl Operators {
+    /// On these read models, with rebuilds shown in these metrics.
+    pub(crate) fn new(verbs: Verbs, metrics: Metrics) -> Self {
+        let names: Vec<String> = verbs.names().into_iter().map(str::to_owned).collect();
+        // From the start, so that a dashboard knows what is not being rebuilt.
+        Rebuilding::new(&metrics, &names).none();
+        Self(verbs, metrics)
+    }
+
     fn known(&self, name: &str) -> Result<(), AdminError> {
         if self.0.names().contains(&name) { Ok(()) } else { Err(AdminError::Unknown) }
     }
@@ -130,16 +141,18 @@ impl ProjectionsAdmin for Operators {
             self.known(name)?;
         }
         let verbs = self.0.clone();
-        let mut shown = rebuilding(&self.1, &names);
+        let shown = Rebuilding::new(&self.1, &names);
         // Busy is told at once, if it can be: the rebuild takes the same lock again when it starts.
         if verbs.is_busy() {
             return Err(AdminError::Busy);
         }
         tokio::spawn(async move {
-            match verbs.rebuild(&names, &mut shown).await {
+            match verbs.rebuild(&names, &mut |progress| shown.progress(progress)).await {
                 Ok(()) => tracing::info!(projection = names.join(","), "rebuilt"),
                 Err(error) => {
-                    tracing::error!(projection = names.join(","), %error, "a rebuild failed; the live versions stay")
+                    let (projection, error) = (names.join(","), causes(&error));
+                    tracing::error!(projection, error, "a rebuild failed; the live versions stay");
+                    shown.none();
                 }
             }
         });

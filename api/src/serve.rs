@@ -73,7 +73,7 @@ pub(crate) async fn serve(config: Config) -> Result<ExitCode, Failure> {
     let state = HttpState {
         app: node.app.clone(),
         events: Arc::new(realtime.clone()),
-        projections: Arc::new(Operators(node.verbs(), node.metrics.clone())),
+        projections: Arc::new(Operators::new(node.verbs(), node.metrics.clone())),
         readiness: Arc::new(Dependencies(std::mem::take(&mut node.dependencies))),
         metrics: Arc::new(move || metrics.text()),
         observer: telemetry,

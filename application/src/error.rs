@@ -1,7 +1,10 @@
 //! The one error type that leaves a use case. Each transport maps it in one place, by its [`ErrorClass`].
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, fmt::Write, time::Duration};
 use verbatim_domain::{ErrorKind, Rejection, text::TextError};
+
+/// Most causes of one error that [`causes`] spells out.
+const CAUSES_MAX: usize = 8;
 
 /// How the client is to take an error. Transports match on it exhaustively.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -116,5 +119,38 @@ impl<R: Rejection> From<R> for AppError {
             ErrorKind::Rejected => ErrorClass::Rejected,
         };
         Self::new(class, rejection.code(), rejection.to_string())
+    }
+}
+
+/// An error with its causes, on one line.
+#[must_use]
+pub fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    for _ in 0..CAUSES_MAX {
+        let Some(cause) = next else { break };
+        // Writing to a string does not fail.
+        let _ = write!(text, ": {cause}");
+        next = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{0}")]
+    struct Failed(u32, #[source] Option<Box<Self>>);
+
+    #[test]
+    fn an_error_is_told_with_its_causes_up_to_a_limit() {
+        let chain = |length| (1..length).fold(Failed(0, None), |cause, n| Failed(n, Some(Box::new(cause))));
+        assert_eq!(causes(&chain(1)), "0");
+        assert_eq!(causes(&chain(3)), "2: 1: 0");
+        assert_eq!(causes(&chain(100)).split(": ").count(), 1 + CAUSES_MAX);
+        let error = AppError::unavailable("can't be read now", chain(2));
+        assert_eq!(causes(&error), "can't be read now: 1: 0");
     }
 }

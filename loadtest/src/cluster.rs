@@ -114,12 +114,14 @@ impl Cluster {
             let ports = lines.as_ref().map_or((postgres.port(), mariadb.port(), redis.port()), |lines| {
                 (lines.postgres.port(), lines.mariadb.port(), lines.redis.port())
             });
+            let mut env = settings(ports);
+            env.push(("VERBATIM_NODE".to_owned(), format!("node-{number}")));
             let launch = Launch {
                 binary: binary.to_owned(),
                 data: folder.path().join(format!("node-{number}")),
                 listen: port.address(),
                 log: folder.path().join(format!("node-{number}.log")),
-                env: settings(ports),
+                env,
                 front: None,
             };
             nodes.push(Node { launch, server: None, lines, _port: port });

@@ -3,12 +3,6 @@ be the first to tell that the strict mapping refuses it, and at the worst time."
 
 import re
 
-# Fields that the source has and the mapping does not. To be removed after the merge of the branch `logs`, which gives them
-# the names of issue 4; what is left then (redis_unread, broadcast) needs such a name too.
-STRAY = {
-    "applied", "batches", "checkpoint", "commands", "failures", "from", "kind", "log_head", "member", "names", "policy",
-    "projections", "redis", "room", "session", "session_id", "shard", "stored", "stream", "version", "wanted", "why",
-}
 CRATES = ("api", "application", "domain", "infrastructure", "migrations", "observability", "projections")
 
 _MACRO = re.compile(r"\btracing::(?:error|warn|info|debug|trace|event|(?:error|warn|info|debug|trace)_span|span)!\s*\(")

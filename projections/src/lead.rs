@@ -142,6 +142,7 @@ async fn repair(shared: &Arc<Shared>) {
     let admin = Admin::new(Arc::clone(shared));
     let mut gate = shared.gate.subscribe();
     let mut backoff = Backoff::new();
+    let mut logged = String::new();
     loop {
         let closed = gate.borrow_and_update().clone();
         let (names, foreign) = repairable(shared, &closed);
@@ -155,11 +156,15 @@ async fn repair(shared: &Arc<Shared>) {
             Ok(()) => {
                 tracing::info!(projection = names.join(","), "the read models are filled anew");
                 backoff = Backoff::new();
+                logged.clear();
                 shared.gate.open(&names);
             }
             Err(error) => {
                 let text = chain(&error);
-                tracing::error!(error = text, "the read models could not be filled anew; trying again");
+                if text != logged {
+                    tracing::error!(error = text, "the read models could not be filled anew; trying again");
+                    logged.clone_from(&text);
+                }
                 if let Err(error) = admin.note_error(&names, &text).await {
                     tracing::warn!(error = chain(&error), "nor could that be written down");
                 }

@@ -1,6 +1,6 @@
 //! Waiting failures out, and saying what they were.
 
-use crate::{failures, runner::RunError};
+use crate::{failures, feed::FeedError, runner::RunError};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -53,6 +53,7 @@ impl Trouble {
         let what = match error {
             RunError::Slow => "away".to_owned(),
             RunError::Database(error) if failures::is_away(error) => "away".to_owned(),
+            RunError::Feed(FeedError::Log(_)) => "no log".to_owned(),
             _ => text.clone(),
         };
         if self.what.as_ref() != Some(&what) {

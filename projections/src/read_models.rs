@@ -159,10 +159,11 @@ impl ReadModels {
         *self.shared.leading.borrow()
     }
 
-    /// How many connections to the database there are: those that write and those that read.
-    #[must_use]
-    pub fn pools(&self) -> [PoolStatus; 2] {
-        self.shared.db.pools()
+    /// Tells, whenever it is asked, how many connections to the database there are: those that write and those that
+    /// read. It does not keep the read models open; `None` once they are gone.
+    pub fn pools(&self) -> impl Fn() -> Option<[PoolStatus; 2]> + Send + Sync + use<> {
+        let shared = Arc::downgrade(&self.shared);
+        move || shared.upgrade().map(|shared| shared.db.pools())
     }
 
     /// Names of the projections that can't be read now: they are filled anew from the start, or the database has not

@@ -29,7 +29,6 @@ pub use client_address::{Network, NetworkError, client_address};
 pub use context::{KEY_HEADER, POSITION_HEADER};
 pub use document::openapi_document;
 pub use events::EventStreams;
-pub(crate) use middleware::causes;
 pub use middleware::{HttpObserver, RequestId};
 pub use pages::{Metrics, Readiness, ReadinessState};
 pub use resource::{CONCURRENT_MAX, LONG_TIME_LIMIT, Resource, TIME_LIMIT};

@@ -3,6 +3,7 @@
 use super::{body::Body, hub::Hub};
 use std::collections::HashMap;
 use verbatim_application::{
+    error::causes,
     ports::Range,
     push::{Change, Push},
     queries::PAGE_MAX,
@@ -25,7 +26,7 @@ impl Hub {
             let page = match self.history.messages(room, Range::After(after), PAGE_MAX).await {
                 Ok(page) => page,
                 Err(error) => {
-                    tracing::error!(room_id = %room, %error, "a hole in the pushes can't be filled; its subscribers are cut off");
+                    tracing::error!(room_id = %room, error = causes(&error), "a hole in the pushes can't be filled; its subscribers are cut off");
                     // Hidden it must not be: they come back and resume from what they have.
                     if let Some(topic) = self.state().rooms.remove(&room) {
                         topic.cut_off();
@@ -76,7 +77,7 @@ impl Hub {
                 state.loading.insert(member);
             }
             if let Err(error) = self.load_counts(member, load).await {
-                tracing::error!(member_id = %member, %error, "unread counts can't be read again; their listeners are cut off");
+                tracing::error!(member_id = %member, error = causes(&error), "unread counts can't be read again; their listeners are cut off");
             }
         }
     }
@@ -93,7 +94,7 @@ impl Hub {
             let known = match self.unread.unread_in(member, &rooms).await {
                 Ok(known) => known,
                 Err(error) => {
-                    tracing::error!(member_id = %member, %error, "whether they are still in their rooms can't be read; they are cut off");
+                    tracing::error!(member_id = %member, error = causes(&error), "whether they are still in their rooms can't be read; they are cut off");
                     Vec::new()
                 }
             };

@@ -8,6 +8,7 @@ use super::{
 use std::{sync::Arc, time::Instant};
 use tokio_util::sync::CancellationToken;
 use verbatim_application::{
+    error::causes,
     ports::{Broadcast, Delivery, PushStream},
     push::{Change, Push},
 };
@@ -83,7 +84,7 @@ impl Hub {
         let hub = self.clone();
         tokio::spawn(async move {
             if let Err(error) = hub.load_counts(member, load).await {
-                tracing::error!(member_id = %member, %error, "unread counts can't be read again; their listeners are cut off");
+                tracing::error!(member_id = %member, error = causes(&error), "unread counts can't be read again; their listeners are cut off");
             }
         });
     }

@@ -10,7 +10,8 @@ use tokio::{
     sync::OwnedSemaphorePermit,
     time::{Interval, MissedTickBehavior, interval},
 };
-use verbatim_application::{AppError, Caller, ErrorClass, ports::Range, views::MessageView};
+use tracing::Span;
+use verbatim_application::{AppError, Caller, ErrorClass, error::causes, ports::Range, views::MessageView};
 use verbatim_domain::{MemberId, RoomId};
 
 /// A comment is sent this often, so that proxies and clients see that the stream lives.
@@ -33,6 +34,8 @@ struct Session {
     resumed_to: u64,
     reason: &'static str,
     over: bool,
+    /// Of the request that has opened it.
+    span: Span,
     _subscription: Subscription,
     _place: OwnedSemaphorePermit,
 }
@@ -40,6 +43,7 @@ struct Session {
 impl Drop for Session {
     fn drop(&mut self) {
         self.realtime.observer.closed("sse", self.reason);
+        self.span.in_scope(|| tracing::info!(code = self.reason, "session ended"));
     }
 }
 
@@ -124,7 +128,15 @@ impl Session {
                 // new.
                 self.take(self.resume.is_some(), chunk);
             }
-            Err(error) => self.end("failed", &error, chunk),
+            Err(error) => {
+                // Without a source it is no failure of ours: a removal from the room, most likely.
+                let reason = error.source.as_ref().map_or("refused", |source| {
+                    let (code, error) = (error.code, causes(source.as_ref()));
+                    self.span.in_scope(|| tracing::error!(code, error, "a stream can't be resumed"));
+                    "failed"
+                });
+                self.end(reason, &error, chunk);
+            }
         }
     }
 
@@ -188,6 +200,7 @@ impl Realtime {
             resumed_to: resume.map_or(0, |(_, after)| after),
             reason: "client_gone",
             over: false,
+            span: Span::current(),
             _subscription: subscription,
             _place: place,
         }

@@ -1,10 +1,13 @@
 //! Feeds what the crates tell about themselves into the metrics.
 
+mod pools;
 mod projected;
 mod pushed;
+mod rebuilding;
 pub(crate) mod spans;
 
-pub(crate) use projected::{Projected, rebuilding};
+pub(crate) use projected::Projected;
+pub(crate) use rebuilding::Rebuilding;
 
 use crate::{http::HttpObserver, realtime::HubObserver, ws::SessionObserver};
 use spans::{Ended, number};
@@ -146,6 +149,11 @@ fn status_text(status: u16, buffer: &mut [u8; 3]) -> &str {
         *place = b'0' + digit as u8;
     }
     std::str::from_utf8(buffer).unwrap_or("000")
+}
+
+/// A number as gauges have it.
+fn gauge(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 /// Whole microseconds, as lines have them.

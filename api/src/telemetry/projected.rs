@@ -1,10 +1,9 @@
 //! How far a projection is, in events and in seconds.
 
 use super::{
-    micros,
+    gauge, micros,
     spans::{self, Ended},
 };
-use prometheus::{IntGauge, IntGaugeVec};
 use std::{
     // The std mutex: it is held for a few assignments only.
     sync::{
@@ -17,7 +16,7 @@ use tokio::sync::watch;
 use verbatim_application::{TraceContext, codec::Envelope, ports::Clock, trace::EVENT_LINES_MAX};
 use verbatim_domain::Timestamp;
 use verbatim_observability::{Metrics, SpanKind};
-use verbatim_projections::{BatchReport, Observer, Progress as Rebuild};
+use verbatim_projections::{BatchReport, Observer};
 
 struct Shared {
     name: &'static str,
@@ -35,10 +34,6 @@ struct Shared {
 /// Watches the runner of one projection, or of several that keep one position.
 #[derive(Clone)]
 pub(crate) struct Projected(Arc<Shared>);
-
-fn gauge(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
 
 impl Projected {
     /// Shows the projection under this name (`read_models`, `unread_redis`). `head` is the log's
@@ -160,18 +155,6 @@ fn tell(projection: &'static str, events: &[Envelope], took: Duration) {
             latency_us,
             "projected"
         );
-    }
-}
-
-/// Shows how far a rebuild of these projections is, in this process.
-pub(crate) fn rebuilding(metrics: &Metrics, names: &[String]) -> impl FnMut(Rebuild) + Send + 'static {
-    let of = |gauges: &IntGaugeVec| -> Vec<IntGauge> {
-        names.iter().map(|name| gauges.with_label_values(&[name.as_str()])).collect()
-    };
-    let (done, target) = (of(&metrics.rebuild_done), of(&metrics.rebuild_target));
-    move |progress| {
-        done.iter().for_each(|shown| shown.set(gauge(progress.done)));
-        target.iter().for_each(|shown| shown.set(gauge(progress.total)));
     }
 }
 

@@ -26,7 +26,7 @@ pub(super) struct Servers<'a> {
     pub(super) redis: &'a str,
 }
 
-pub(super) async fn open_log(event_store: &str) -> Result<Arc<dyn EventLog>, Failure> {
+pub(super) async fn open_log(event_store: &str) -> Result<Arc<PostgresEventLog>, Failure> {
     let options = PostgresLogOptions::default();
     Ok(Arc::new(PostgresEventLog::open(event_store, event_log::POSTGRES, options).await?))
 }
@@ -58,10 +58,12 @@ pub(super) async fn open(
     // Checked with the settings; an empty one is refused here as any other that is too short.
     let secret = JwtSecret::parse(config.jwt_secret.as_deref().unwrap_or_default());
     let secret = secret.map_err(|error| Failure::Secret(Box::new(error)))?;
-    let log = open_log(servers.event_store).await?;
+    let in_postgres = open_log(servers.event_store).await?;
+    let log: Arc<dyn EventLog> = in_postgres.clone();
     let sessions =
         PostgresSessions::open(servers.event_store, sessions::POSTGRES, PostgresSessionsOptions::default())
             .await?;
+    telemetry.pool_of_postgres(&in_postgres, &sessions);
     let leadership: Arc<dyn Leadership> = Arc::new(PostgresLeadership::new(servers.event_store)?);
     let broadcast = RedisBroadcast::start(servers.redis, telemetry.clone())
         .map_err(|error| Failure::Redis(Box::new(error)))?;
@@ -75,6 +77,7 @@ pub(super) async fn open(
     )
     .await?;
     projected.follow(read_models.applied());
+    telemetry.pool_of_read_models("mysql", &read_models);
     broadcast.replay_from(read_models.replay());
     let in_redis = Projected::new("unread_redis", &telemetry.0, clock.clone(), log.head_hint());
     let redis_unread = RedisUnread::open(
@@ -87,6 +90,7 @@ pub(super) async fn open(
         Some(leadership),
     )?;
     in_redis.follow(redis_unread.applied());
+    telemetry.pool_of_redis(&broadcast, &redis_unread);
     let redis = {
         let (broadcast, unread) = (broadcast.clone(), redis_unread.clone());
         move || match (broadcast.is_connected(), unread.is_connected()) {

@@ -54,6 +54,7 @@ pub(super) async fn open(
     )
     .await?;
     projected.follow(read_models.applied());
+    telemetry.pool_of_read_models("sqlite", &read_models);
     broadcast.replay_from(read_models.replay());
     telemetry.0.broadcast_connected.set(1);
     Ok(Parts {

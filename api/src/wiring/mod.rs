@@ -106,7 +106,7 @@ impl Failure {
 pub async fn open_log(config: &Config) -> Result<Arc<dyn EventLog>, Failure> {
     match &config.stores {
         Stores::Embedded { event_log, .. } => embedded::open_log(&config.data, event_log),
-        Stores::Cluster { event_store, .. } => cluster::open_log(event_store).await,
+        Stores::Cluster { event_store, .. } => Ok(cluster::open_log(event_store).await?),
     }
 }
 

@@ -2,7 +2,6 @@
 
 use super::SessionObserver;
 use crate::{
-    http::causes,
     telemetry::{
         micros,
         spans::{self, Ended},
@@ -10,7 +9,7 @@ use crate::{
     trace::Step,
 };
 use std::{sync::Arc, time::Instant};
-use verbatim_application::{AppError, Done, ErrorClass, TraceContext, commands::Sent};
+use verbatim_application::{AppError, Done, ErrorClass, TraceContext, commands::Sent, error::causes};
 use verbatim_domain::{MemberId, RoomId};
 use verbatim_observability::SpanKind;
 

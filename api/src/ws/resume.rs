@@ -1,11 +1,8 @@
 //! Sending a subscription what it missed, page by page, before it goes live.
 
 use super::{connection::Connection, slots::Resume};
-use crate::{
-    http::causes,
-    realtime::{Item, RESUME_PAGE, encode_message},
-};
-use verbatim_application::{AppError, ports::Range, views::MessageView};
+use crate::realtime::{Item, RESUME_PAGE, encode_message};
+use verbatim_application::{AppError, error::causes, ports::Range, views::MessageView};
 
 impl Connection {
     async fn page(&mut self, resume: Resume) -> Result<Vec<MessageView>, AppError> {

@@ -178,6 +178,40 @@ async fn a_failure_of_ours_is_one_error_for_each_who_was_refused_for_it() {
 }
 
 #[tokio::test]
+async fn a_stream_has_a_line_when_it_ends_and_an_error_if_something_of_ours_has_failed() {
+    let server = Logged::start(&[]).await;
+    let ada = server.api.user("Ada").await;
+    let room = ada.room("Engines").await;
+    ada.say(&room, "hello").ok(201).await;
+    // The first listener of a room reads its newest message, and would be refused.
+    let (mut first, _) = connected(&server, &ada.token).await;
+    first.subscribe("s", &room.id, None).await;
+    let view = rusqlite::Connection::open(server.app.data().join("read.db")).unwrap();
+    view.execute_batch("DROP VIEW message_history").unwrap();
+    // It has begun when history can't be read, so its status says nothing of that.
+    let stream = ada.get(&room.at("/events?after=0")).ok(200).await;
+    drop(first);
+    let lines = parsed(&server.stop().await);
+    let of_it = having(&lines, "request_id", stream.header("X-Request-Id").unwrap());
+    let told: Vec<(&Value, &Value)> = of_it.iter().map(|line| (&line["msg"], &line["level"])).collect();
+    let expected = [("answered", 30), ("a stream can't be resumed", 50), ("session ended", 30)];
+    assert_eq!(told.len(), 3, "{of_it:?}");
+    for ((msg, level), (wanted, at)) in told.into_iter().zip(expected) {
+        assert_eq!((msg, level), (&json!(wanted), &json!(at)), "{of_it:?}");
+    }
+    assert!(
+        of_it[1]["error"].as_str().unwrap().contains("message_history"),
+        "with its causes: {:?}",
+        of_it[1]
+    );
+    assert_eq!(of_it[2]["code"], "failed");
+    assert!(
+        of_it.iter().all(|line| line["member_id"] == *ada.id && line["room_id"] == *room.id),
+        "{of_it:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_log_file_holds_what_standard_output_does_and_rolls() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("verbatim.log");

@@ -57,6 +57,7 @@ async fn what_can_fail_is_there_from_the_start() {
         r#"verbatim_commands_total{command="send_message",outcome="failed"}"#,
         r#"verbatim_sessions_closed_total{kind="stomp",reason="slow_client"}"#,
         r#"verbatim_sessions_closed_total{kind="sse",reason="slow_client"}"#,
+        r#"verbatim_sessions_closed_total{kind="sse",reason="failed"}"#,
         r#"verbatim_stomp_frames_total{command="SEND",outcome="failed"}"#,
         r#"verbatim_http_requests_total{method="POST",path="/api/v1/rooms/{room_id}/messages",status="503"}"#,
         r#"verbatim_http_requests_total{method="GET",path="/ws",status="500"}"#,
@@ -69,6 +70,8 @@ async fn what_can_fail_is_there_from_the_start() {
         "verbatim_bus_wait_seconds_count",
         r#"verbatim_projection_lag_events{projection="read_models"}"#,
         r#"verbatim_projection_lag_seconds{projection="read_models"}"#,
+        r#"verbatim_projection_rebuild_done_events{projection="message_history"}"#,
+        r#"verbatim_projection_rebuild_target_events{projection="unread"}"#,
     ] {
         assert_eq!(all.get(name), Some(&0.0), "{name}");
     }
@@ -79,6 +82,9 @@ async fn what_can_fail_is_there_from_the_start() {
     ] {
         assert_eq!(all.get(name), Some(&1.0), "{name}");
     }
+    let [used, idle] = ["used", "idle"]
+        .map(|state| all[&format!(r#"verbatim_pool_connections{{pool="sqlite",state="{state}"}}"#)]);
+    assert!(used + idle >= 1.0, "{used} used, {idle} idle");
     assert!(all["verbatim_data_free_bytes"] > 1e6);
     for name in ["process_resident_memory_bytes", "process_open_fds"] {
         assert!(all[name] > 0.0, "{name}");

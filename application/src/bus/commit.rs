@@ -10,7 +10,7 @@ use super::{
     tell::Append,
 };
 use crate::{
-    error::{AppError, ErrorClass},
+    error::{AppError, ErrorClass, causes},
     ports::{AppendError, RecordedEvent, StreamId, Turn},
 };
 use futures_util::future::join;
@@ -89,7 +89,7 @@ impl Shard {
                 return None;
             }
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "no turn at the event log");
+                tracing::warn!(error = causes(&error), "no turn at the event log");
                 return None;
             }
         };
@@ -223,12 +223,12 @@ impl Shard {
         let (detail, source) = match error {
             AppendError::Conflict => (None, String::new()),
             AppendError::Unavailable(source) => {
-                let source = source.to_string();
+                let source = causes(source.as_ref());
                 self.log_fails("the event log takes no events", &source);
                 (Some("the event log takes no events now"), source)
             }
             AppendError::Unknown(source) => {
-                let source = source.to_string();
+                let source = causes(source.as_ref());
                 self.log_fails("it is not known whether the event log took events", &source);
                 (
                     Some("it is not known whether this was done; try again with the same idempotency key"),

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     codec::{DecodeError, Event},
-    error::AppError,
+    error::{AppError, causes},
     ports::{EventLog, LogError, NewSnapshot, READ_BATCH_MAX, RecordedEvent, StreamId},
 };
 use futures_util::{StreamExt, stream};
@@ -116,10 +116,7 @@ impl Shard {
                 // The others would wait for nothing.
                 Err(error @ LoadError::Log(_)) => return Err(Arc::new(error)),
                 Err(error) => {
-                    tracing::error!(
-                        error = &error as &dyn std::error::Error,
-                        "stream {stream} can't be read"
-                    );
+                    tracing::error!(error = causes(&error), "stream {stream} can't be read");
                     damaged.insert(stream, Arc::new(error));
                 }
             }

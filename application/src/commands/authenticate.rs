@@ -3,6 +3,7 @@
 use crate::{
     AppError, ErrorClass,
     app::{App, Caller},
+    error::causes,
     ports::{AccessClaims, IdentityError, IssuedTicket, RefreshOutcome},
 };
 use std::net::IpAddr;
@@ -97,7 +98,7 @@ impl App {
                     // The token that was shown is used up. Without its successor the client would show it again, and
                     // that would look like theft and end the session: grant what needs no looking up.
                     Err(error) if matches!(error.class, ErrorClass::Unavailable | ErrorClass::Overloaded) => {
-                        tracing::warn!(%member_id, %error, "a token is refreshed without its member's role");
+                        tracing::warn!(%member_id, error = causes(&error), "a token is refreshed without its member's role");
                         MemberRole::Member
                     }
                     Err(error) => return Err(error),

@@ -5,6 +5,7 @@ use std::sync::{
     // The std mutex: never held across an await.
     Arc,
     Mutex,
+    MutexGuard,
     PoisonError,
     atomic::{AtomicBool, Ordering},
 };
@@ -40,8 +41,17 @@ impl Health {
         self.connected.load(Ordering::Relaxed)
     }
 
+    pub(super) fn connections(&self) -> usize {
+        let parts = self.parts();
+        usize::from(parts.publisher) + usize::from(parts.receiver)
+    }
+
+    fn parts(&self) -> MutexGuard<'_, Parts> {
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn set(&self, part: Part, up: bool) -> (Option<bool>, bool) {
-        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut parts = self.parts();
         match part {
             Part::Publisher => parts.publisher = up,
             Part::Receiver => parts.receiver = up,

@@ -126,6 +126,12 @@ impl RedisBroadcast {
         self.health.is_connected()
     }
 
+    /// How many of the two work: the one that publishes, and the one that subscribes.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.health.connections()
+    }
+
     /// Sends what waits to be sent, and ends; from then on nothing is published and nothing is heard.
     pub async fn stop(&self) {
         self.stop.cancel();

@@ -14,4 +14,5 @@ mod kit;
 mod nodes;
 mod operators;
 mod rolling;
+mod seen;
 mod takeover;

@@ -1,4 +1,4 @@
-//! The fields of a log line with their types: `log-fields.json`, which the index of the stack is made from too.
+//! The fields of a log line with their types: `log-fields.json`, which the mapping of the index is tested against.
 
 use serde::{
     Deserialize, Deserializer,
@@ -9,8 +9,12 @@ use std::{collections::BTreeMap, fmt, sync::LazyLock};
 
 /// What a field holds, by the name that Elasticsearch has for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum FieldType {
+    /// A whole number of 8 bits.
+    Byte,
+    /// A whole number of 16 bits.
+    Short,
     /// A whole number of 32 bits.
     Integer,
     /// A whole number of 64 bits.
@@ -20,15 +24,18 @@ pub enum FieldType {
     /// Text that is searched by its words.
     Text,
     /// A time, RFC 3339.
-    Date,
+    DateNanos,
 }
 
 impl FieldType {
     pub(super) fn fits(self, value: &Value) -> bool {
+        let number = value.as_i64();
         match self {
-            Self::Integer => value.as_i64().is_some_and(|number| i32::try_from(number).is_ok()),
-            Self::Long => value.as_i64().is_some(),
-            Self::Keyword | Self::Text | Self::Date => value.is_string(),
+            Self::Byte => number.is_some_and(|number| i8::try_from(number).is_ok()),
+            Self::Short => number.is_some_and(|number| i16::try_from(number).is_ok()),
+            Self::Integer => number.is_some_and(|number| i32::try_from(number).is_ok()),
+            Self::Long => number.is_some(),
+            Self::Keyword | Self::Text | Self::DateNanos => value.is_string(),
         }
     }
 }

@@ -69,10 +69,12 @@ impl Metrics {
         let version = IntGauge::with_opts(version.const_label("version", env!("CARGO_PKG_VERSION")))?;
         version.set(1);
         self.registry.register(Box::new(version))?;
-        for reason in ["slow_client", "violation", "refused", "no_heart_beat"] {
+        for reason in ["slow_client", "violation", "refused", "no_heart_beat", "too_large"] {
             self.sessions_closed.with_label_values(&["stomp", reason]);
         }
-        self.sessions_closed.with_label_values(&["sse", "slow_client"]);
+        for reason in ["slow_client", "refused", "failed"] {
+            self.sessions_closed.with_label_values(&["sse", reason]);
+        }
         for outcome in ["ok", "rejected", "failed"] {
             for command in COMMANDS {
                 self.commands.with_label_values(&[command, outcome]);

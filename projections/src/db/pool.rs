@@ -10,7 +10,7 @@ use std::{
 const RENEW_AFTER: Duration = Duration::from_secs(5);
 
 /// How many connections a pool has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PoolStatus {
     /// What it is for: `write` or `read`.
     pub name: &'static str,

@@ -29,6 +29,7 @@ mod reader;
 mod runner;
 mod script;
 mod store;
+mod trouble;
 mod verify;
 
 pub use admin::RedisUnreadAdmin;
@@ -180,6 +181,12 @@ impl RedisUnread {
     #[must_use]
     pub fn is_connected(&self) -> bool {
         self.reader.link.is_connected()
+    }
+
+    /// Tells, whenever it is asked, what [`Self::is_connected`] does, without keeping the connection open.
+    pub fn connected(&self) -> impl Fn() -> bool + Send + Sync + use<> {
+        let reader = Arc::downgrade(&self.reader);
+        move || reader.upgrade().is_some_and(|reader| reader.link.is_connected())
     }
 
     /// How far the counts in Redis are, as last seen: at each batch if this process leads, else every second.

@@ -6,6 +6,7 @@ use super::{
     fill::{FILL_BATCH, fill},
     keys::Tag,
     store::{Guard, Place, SCHEMA_VERSION, State, Store},
+    trouble::Trouble,
 };
 use crate::{
     BatchReport, ProjectionError,
@@ -38,8 +39,8 @@ pub(super) struct Runner {
     shared: Arc<Shared>,
     leadership: Option<Arc<dyn Leadership>>,
     backoff: Backoff,
-    /// So that an error that stays is logged once.
-    last_error: Option<String>,
+    /// So that what lasts is logged once.
+    trouble: Option<Trouble>,
     /// Since when nothing went well.
     failing_since: Option<Instant>,
     /// The version that it was said is filled.
@@ -54,7 +55,7 @@ impl Runner {
             shared,
             leadership,
             backoff: Backoff::new(),
-            last_error: None,
+            trouble: None,
             failing_since: None,
             filling: None,
             announced: false,
@@ -99,9 +100,13 @@ impl Runner {
                 Ok(Ok(None)) => {
                     self.announced = false;
                     self.shared.observer.leads(false);
+                    // Whether Redis works is for whoever leads to find out.
+                    if self.trouble == Some(Trouble::EventStore) {
+                        self.trouble_is_over();
+                    }
                 }
-                Ok(Err(error)) => self.report(&error),
-                Err(error) => self.report(&error),
+                Ok(Err(error)) => self.report(Trouble::EventStore, &error),
+                Err(error) => self.report(Trouble::EventStore, &error),
             }
             tokio::time::sleep(STAND_BY).await;
         }
@@ -113,7 +118,7 @@ impl Runner {
         loop {
             let Err(error) = self.session().await else { continue };
             self.shared.observer.failed(&error);
-            self.report(&error);
+            self.report(Trouble::of(&error), &error);
             let failing_since = *self.failing_since.get_or_insert_with(Instant::now);
             let of_redis = matches!(error, ProjectionError::Redis(_));
             if self.leadership.is_some() && of_redis && failing_since.elapsed() > PATIENCE {
@@ -123,12 +128,17 @@ impl Runner {
         }
     }
 
-    fn report(&mut self, error: &(dyn std::error::Error + 'static)) {
-        let text = chain(error);
-        if self.last_error.as_ref() != Some(&text) {
-            let redis = &self.shared.server;
-            tracing::error!(error = text, address = %redis, projection = NAME, "the projection does not go on; trying again");
-            self.last_error = Some(text);
+    fn report(&mut self, trouble: Trouble, error: &(dyn std::error::Error + 'static)) {
+        if self.trouble.as_ref() != Some(&trouble) {
+            let (error, redis) = (chain(error), &self.shared.server);
+            tracing::error!(error, address = %redis, projection = NAME, "the projection does not go on; trying again");
+            self.trouble = Some(trouble);
+        }
+    }
+
+    fn trouble_is_over(&mut self) {
+        if self.trouble.take().is_some() {
+            tracing::info!(address = %self.shared.server, projection = NAME, "the projection goes on");
         }
     }
 
@@ -139,9 +149,7 @@ impl Runner {
             tracing::info!(projection = NAME, "this process leads");
             self.shared.observer.leads(true);
         }
-        if self.last_error.take().is_some() {
-            tracing::info!(address = %self.shared.server, projection = NAME, "the projection goes on");
-        }
+        self.trouble_is_over();
     }
 
     /// Goes on from what Redis says, until something fails.

@@ -11,6 +11,5 @@ pub(super) use cors::Cors;
 pub use observe::{HttpObserver, RequestId};
 pub(super) use observe::{Observe, Template, label, note_message, note_route};
 use problems::Failure;
-pub(crate) use problems::causes;
 pub(super) use problems::{Problems, panicked};
 pub(super) use security::{Policy, SecurityHeaders};

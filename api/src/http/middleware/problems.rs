@@ -4,11 +4,8 @@ use super::{RequestId, Template};
 use crate::http::problem::{self, Problem};
 use futures_util::FutureExt;
 use poem::{Endpoint, Error, Middleware, PathPattern, Request, Response, Result, http::StatusCode};
-use std::{any::Any, error::Error as StdError, fmt::Write, panic::AssertUnwindSafe};
-use verbatim_application::AppError;
-
-/// Most causes of one error that a log line spells out.
-const CAUSES_MAX: usize = 8;
+use std::{any::Any, panic::AssertUnwindSafe};
+use verbatim_application::{AppError, error::causes};
 
 /// The middleware. Behind it there are no errors any more, only answers.
 pub(in crate::http) struct Problems;
@@ -85,19 +82,6 @@ fn uniform(response: Response, id: Option<&str>) -> Response {
     }
     uniform.extensions_mut().extend(parts.extensions);
     uniform
-}
-
-/// An error with its causes, on one line.
-pub(crate) fn causes(error: &(dyn StdError + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    for _ in 0..CAUSES_MAX {
-        let Some(cause) = next else { break };
-        // Writing to a string does not fail.
-        let _ = write!(text, ": {cause}");
-        next = cause.source();
-    }
-    text
 }
 
 /// A panic is a bug like any other: one request fails, the service goes on.

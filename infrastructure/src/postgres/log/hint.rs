@@ -1,7 +1,10 @@
 //! The task that notices what other nodes append.
 
 use super::{append::CHANNEL, rows};
-use crate::postgres::connect::{CONNECT_LIMIT, Target};
+use crate::{
+    chain::chain,
+    postgres::connect::{CONNECT_LIMIT, Target},
+};
 use sqlx::postgres::{PgListener, PgPoolOptions};
 use std::{sync::Arc, time::Duration};
 use tokio::{
@@ -60,7 +63,7 @@ async fn run(target: Target, hint: Hint) {
         };
         // Once for each outage, however often it is tried.
         if !std::mem::replace(&mut away, true) {
-            tracing::error!(%error, "the event log no longer tells what others append");
+            tracing::error!(error = chain(&error), "the event log no longer tells what others append");
         }
         tokio::time::sleep(RETRY).await;
     }
