@@ -3,7 +3,6 @@
 //! And what needs no server anywhere: passwords, tokens, clock and ids.
 
 pub mod broadcast;
-mod chain;
 mod files;
 pub mod passwords;
 pub mod postgres;

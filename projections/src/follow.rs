@@ -1,9 +1,10 @@
 //! Noticing what another process of the cluster writes.
 
 use crate::shared::Shared;
-use crate::{ProjectionError, diagnosis::Fault, diagnosis::diagnose, meta, patience::chain, shared};
+use crate::{ProjectionError, diagnosis::Fault, diagnosis::diagnose, meta, shared};
 use std::{sync::atomic::Ordering, time::Duration};
 use tokio_util::sync::CancellationToken;
+use verbatim_application::error::causes;
 
 /// How often the database is asked while somebody waits for a position.
 const WAITED_FOR: Duration = Duration::from_millis(8);
@@ -41,7 +42,7 @@ pub(crate) async fn follow(shared: &Shared, shutdown: &CancellationToken) {
             Err(error) => {
                 shared.db.readers_failed();
                 if !failing {
-                    tracing::error!(error = chain(&error), "the read models can't be reached; trying again");
+                    tracing::error!(error = causes(&error), "the read models can't be reached; trying again");
                 }
                 failing = true;
                 continue;

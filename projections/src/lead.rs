@@ -1,18 +1,13 @@
 //! Who writes the live projections: in a cluster the process that leads, elsewhere this one.
 
-use crate::{
-    Admin,
-    diagnosis::Fault,
-    patience::{Backoff, chain},
-    runner::Runner,
-    shared::Shared,
-};
+use crate::{Admin, diagnosis::Fault, patience::Backoff, runner::Runner, shared::Shared};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 use tokio_util::sync::CancellationToken;
+use verbatim_application::error::causes;
 use verbatim_application::ports::{Broadcast, Leadership, Lease};
 
 /// What is led.
@@ -48,7 +43,7 @@ pub(crate) async fn lead(
                     None
                 }
                 Ok(Ok(None)) => None,
-                Ok(Err(error)) => Some(chain(&error)),
+                Ok(Err(error)) => Some(causes(&error)),
                 Err(_) => Some(format!("no answer in {TRY_LIMIT:?}")),
             };
             if let Some(error) = &failed
@@ -160,13 +155,13 @@ async fn repair(shared: &Arc<Shared>) {
                 shared.gate.open(&names);
             }
             Err(error) => {
-                let text = chain(&error);
+                let text = causes(&error);
                 if text != logged {
                     tracing::error!(error = text, "the read models could not be filled anew; trying again");
                     logged.clone_from(&text);
                 }
                 if let Err(error) = admin.note_error(&names, &text).await {
-                    tracing::warn!(error = chain(&error), "nor could that be written down");
+                    tracing::warn!(error = causes(&error), "nor could that be written down");
                 }
                 tokio::time::sleep(backoff.next()).await;
             }

@@ -3,6 +3,7 @@
 use crate::{failures, feed::FeedError, runner::RunError};
 use std::time::Duration;
 use tokio::time::Instant;
+use verbatim_application::error::causes;
 
 /// The first pause after a failure, and the longest.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
@@ -22,18 +23,6 @@ impl Backoff {
     }
 }
 
-/// An error with its causes, on one line.
-pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
-}
-
 /// Failures, as long as they last: logged when they begin, when they become others, and when they are over.
 pub(crate) struct Trouble {
     what: Option<String>,
@@ -48,7 +37,7 @@ impl Trouble {
 
     /// Takes note of a failure; tells how long ago all was well.
     pub(crate) fn note(&mut self, error: &RunError) -> Duration {
-        let text = chain(error);
+        let text = causes(error);
         // A server that is away fails in many ways: refused, hung up, no answer.
         let what = match error {
             RunError::Slow => "away".to_owned(),

@@ -3,12 +3,13 @@
 use crate::{
     Projection,
     feed::Feed,
-    runner::{Backoff, RunError, chain},
+    runner::{Backoff, RunError},
     shared::Shared,
 };
 use sea_orm::{DatabaseTransaction, DbErr};
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
+use verbatim_application::error::causes;
 use verbatim_application::{
     codec::Envelope,
     ports::{Broadcast, Stretch},
@@ -75,7 +76,7 @@ impl Publisher {
         let stretch = Stretch { after: self.position, upto: position, pushes };
         let error = match tokio::time::timeout(PUBLISH_LIMIT, self.broadcast.publish(stretch)).await {
             Ok(Ok(())) => None,
-            Ok(Err(error)) => Some(chain(&error)),
+            Ok(Err(error)) => Some(causes(&error)),
             Err(_) => Some(format!("no answer in {PUBLISH_LIMIT:?}")),
         };
         match error {

@@ -6,7 +6,7 @@ use crate::{
     failures,
     follow::follow,
     lead::{lead, serve},
-    patience::{Backoff, chain},
+    patience::Backoff,
     readers::Readers,
     replay::LogReplay,
     shared::Shared,
@@ -14,6 +14,7 @@ use crate::{
 use std::sync::Arc;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use verbatim_application::error::causes;
 use verbatim_application::ports::{
     Broadcast, Clock, EventLog, HistoryReader, Leadership, MemberReader, Positions, ReadError, Replay,
     RoomReader, UnreadReader,
@@ -93,7 +94,7 @@ impl ReadModels {
         match Box::pin(shared.prepare()).await {
             Ok(()) => {}
             Err(ProjectionError::Database(error)) if shared.db.is_mysql() && failures::is_away(&error) => {
-                tracing::error!(error = chain(&error), "the read models can't be reached; starting without");
+                tracing::error!(error = causes(&error), "the read models can't be reached; starting without");
             }
             Err(error) => return Err(error),
         }
@@ -222,7 +223,7 @@ impl ReadModels {
         while !shutdown.is_cancelled() && !self.shared.is_prepared() {
             let Some(prepared) = shutdown.run_until_cancelled(self.shared.prepare()).await else { return };
             if let Err(error) = prepared {
-                let text = chain(&error);
+                let text = causes(&error);
                 if text != logged
                     && !matches!(&error, ProjectionError::Database(error) if failures::is_away(error))
                 {

@@ -16,6 +16,7 @@ use sea_orm::DbErr;
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use verbatim_application::error::causes;
 use verbatim_application::{
     codec::DecodeError,
     ports::{Broadcast, READ_BATCH_MAX},
@@ -45,7 +46,7 @@ const HELD_POLL: Duration = Duration::from_millis(5);
 /// After so long it is tried whether the process that holds them is gone.
 const HELD_PATIENCE: Duration = Duration::from_secs(1);
 
-pub(crate) use crate::patience::{Backoff, chain};
+pub(crate) use crate::patience::Backoff;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RunError {
@@ -301,7 +302,7 @@ impl Runner {
 
     /// An event that can't be read is never skipped: all stop there, and say so.
     async fn stop_at(&self, group: &Group, error: DecodeError) -> Result<Outcome, RunError> {
-        let text = chain(&error);
+        let text = causes(&error);
         let db = self.shared.db.begin_write().await?;
         for target in &group.targets {
             meta::record_error(&db, target.name(), target.version, &text).await?;

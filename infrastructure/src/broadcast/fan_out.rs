@@ -1,13 +1,13 @@
 //! From what came in to the hubs of this process, and what becomes of one that falls behind.
 
 use super::Memory;
-use crate::chain::chain;
 use async_trait::async_trait;
 use std::sync::{
     Arc, OnceLock,
     atomic::{AtomicU64, Ordering},
 };
 use tokio::sync::broadcast::{self, error::RecvError};
+use verbatim_application::error::causes;
 use verbatim_application::{
     ports::{Delivery, PushSource, REPLAY_MAX, ReadError},
     push::Push,
@@ -143,7 +143,7 @@ impl Stream {
 }
 
 fn not_told(error: &ReadError) -> Delivery {
-    let error = chain(error);
+    let error = causes(error);
     tracing::error!(error, "what the hub missed can't be told again; it reads the read models instead");
     Delivery::Missed { upto: 0 }
 }

@@ -5,8 +5,8 @@ use super::{
     window::Heard,
     wire::{self, Channel, Control},
 };
-use crate::chain::chain;
 use redis::{PushInfo, PushKind, Value};
+use verbatim_application::error::causes;
 use verbatim_application::{
     ports::{REPLAY_MAX, ReadError},
     push::Push,
@@ -168,7 +168,7 @@ impl Receiver {
             Ok(read) => (false, Some(read)),
             Err(error) => {
                 if !self.blind && self.fan_out.memory().is_there() {
-                    let error = chain(&error);
+                    let error = causes(&error);
                     tracing::error!(error, "changes that Redis did not bring can't be read; trying again");
                 }
                 (self.fan_out.memory().is_there(), None)

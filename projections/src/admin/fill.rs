@@ -6,10 +6,11 @@ use crate::{
     feed::{Batch, Feed},
     group::{Group, Target},
     meta,
-    patience::{Backoff, chain},
+    patience::Backoff,
 };
 use sea_orm::{DatabaseTransaction, DbErr};
 use std::{sync::Arc, time::Duration};
+use verbatim_application::error::causes;
 use verbatim_application::ports::READ_BATCH_MAX;
 use verbatim_migrations::read_models::create_views;
 
@@ -73,7 +74,7 @@ impl Admin {
                 Err(error) if failures < ATTEMPTS && may_pass(&error) => {
                     (failed, failures) = (true, failures + 1);
                     tracing::warn!(
-                        error = chain(&error),
+                        error = causes(&error),
                         attempt = failures,
                         "filling a projection hangs; trying again"
                     );

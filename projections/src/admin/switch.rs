@@ -7,11 +7,11 @@ use crate::{
     feed::Feed,
     group::Group,
     meta::{self, State},
-    patience::chain,
     switch,
 };
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::time::Instant;
+use verbatim_application::error::causes;
 use verbatim_migrations::read_models::create_views;
 
 /// Live versions that do not move for so long are moved by nobody.
@@ -58,7 +58,7 @@ impl Admin {
         };
         if let Err(error) = undoing.await {
             tracing::warn!(
-                error = chain(&error),
+                error = causes(&error),
                 "a switch of versions is left to be undone by the next one"
             );
         }

@@ -5,9 +5,9 @@ use crate::{
     ProjectionError,
     group::{Group, Target},
     meta::{self, Guard},
-    patience::chain,
 };
 use std::{collections::BTreeSet, sync::Arc};
+use verbatim_application::error::causes;
 
 impl Admin {
     /// Fills a new version of each of these projections from the first event on, beside the live one, reading the log
@@ -82,7 +82,7 @@ impl Admin {
         let filled = self.fill_and_switch(&mut group, abandon_live, progress).await;
         if let Err(error) = self.drop_leftovers(&group).await {
             tracing::warn!(
-                error = chain(&error),
+                error = causes(&error),
                 "old versions are not dropped yet; the next rebuild does it"
             );
         }

@@ -4,8 +4,9 @@
 use super::{
     NAME, Shared, diagnosis::is_of, failure::Failure, fill::fill_patiently, nobody, store::*, verify,
 };
-use crate::{Difference, Progress, ProjectionError, ProjectionStatus, Verified, runner::chain};
+use crate::{Difference, Progress, ProjectionError, ProjectionStatus, Verified};
 use std::sync::Arc;
+use verbatim_application::error::causes;
 use verbatim_application::ports::{Clock, EventLog};
 
 /// The operators' verbs for the unread counts in Redis, as [`crate::Admin`] has them for the relational read models.
@@ -48,7 +49,7 @@ impl RedisUnreadAdmin {
     pub async fn status(&self) -> Result<ProjectionStatus, ProjectionError> {
         let (state, away) = match self.look().await {
             Ok(state) => (state, None),
-            Err(failure) => (self.shared.last_seen(), Some(chain(&failure))),
+            Err(failure) => (self.shared.last_seen(), Some(causes(&failure))),
         };
         // Asked after the position, so that the lag is not negative.
         let head = self.shared.log.head().await?;
@@ -88,7 +89,10 @@ impl RedisUnreadAdmin {
         store.sweep().await?;
         let filled = fill_patiently(&self.shared, &mut store, &mut place, progress).await;
         if let Err(failure) = self.clear_away(&mut store, filled.is_err().then_some(&place)).await {
-            tracing::warn!(error = chain(&failure), "old unread counts stay in Redis until the next rebuild");
+            tracing::warn!(
+                error = causes(&failure),
+                "old unread counts stay in Redis until the next rebuild"
+            );
         }
         filled
     }

@@ -7,14 +7,11 @@ use super::{
     store::{Guard, Place, Store, Switched},
 };
 use crate::{
-    Progress, ProjectionError, Stage,
-    feed::Feed,
-    projections::UnreadChanges,
-    runner::{Backoff, chain},
-    values,
+    Progress, ProjectionError, Stage, feed::Feed, projections::UnreadChanges, runner::Backoff, values,
 };
 use std::{sync::Arc, time::Duration};
 use verbatim_application::codec::DecodeError;
+use verbatim_application::error::causes;
 
 /// Most events of one script; at about 1.5 µs each it keeps Redis for a few milliseconds at most.
 pub(super) const FILL_BATCH: usize = 2_000;
@@ -104,7 +101,7 @@ pub(super) async fn fill_patiently(
     while failures < ATTEMPTS && may_pass(&error) {
         failures += 1;
         tracing::warn!(
-            error = chain(&error),
+            error = causes(&error),
             attempt = failures,
             "filling the unread counts hangs; trying again"
         );

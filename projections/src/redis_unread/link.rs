@@ -1,7 +1,7 @@
 //! The readers' connection. It is made, watched and made anew in the background: a read never waits for that.
 
 use super::{Shared, connection::Connection, diagnosis::is_of, failure::Failure, store::Store};
-use crate::runner::{Backoff, chain};
+use crate::runner::Backoff;
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
@@ -11,6 +11,7 @@ use std::{
 };
 use tokio::{sync::Notify, time::Instant};
 use uuid::Uuid;
+use verbatim_application::error::causes;
 use verbatim_application::ports::UnreadReader;
 use verbatim_domain::MemberId;
 
@@ -97,12 +98,12 @@ impl Link {
             let mut held = self.held();
             if held.as_ref().is_some_and(|held| held.number == number) {
                 *held = None;
-                let error = chain(failure);
+                let error = causes(failure);
                 tracing::error!(error, address = %self.shared.server, "unread counts are read from the relational read models");
                 self.broken.notify_one();
             }
         } else if !self.refused.swap(true, Ordering::Relaxed) {
-            let error = chain(failure);
+            let error = causes(failure);
             tracing::error!(error, address = %self.shared.server, "Redis does not give unread counts; the relational read models do");
         }
     }
@@ -122,7 +123,7 @@ impl Link {
                         Ended::Behind => continue,
                         Ended::Read => {}
                         Ended::Look(failure) => {
-                            let error = chain(&failure);
+                            let error = causes(&failure);
                             tracing::error!(error, address = %self.shared.server, "the connection to Redis is lost");
                         }
                     }
@@ -131,7 +132,7 @@ impl Link {
                 }
                 Err(failure) => {
                     if !std::mem::replace(&mut down, true) {
-                        let error = chain(&failure);
+                        let error = causes(&failure);
                         tracing::error!(error, address = %self.shared.server, "Redis can't be read; trying again");
                     }
                     tokio::time::sleep(backoff.next().min(PAUSE_MAX)).await;

@@ -8,16 +8,11 @@ use super::{
     store::{Guard, Place, SCHEMA_VERSION, State, Store},
     trouble::Trouble,
 };
-use crate::{
-    BatchReport, ProjectionError,
-    feed::Feed,
-    projections::UnreadChanges,
-    runner::{Backoff, chain},
-    values,
-};
+use crate::{BatchReport, ProjectionError, feed::Feed, projections::UnreadChanges, runner::Backoff, values};
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use verbatim_application::error::causes;
 use verbatim_application::ports::{Leadership, Lease};
 
 /// Most events of one script while the runner keeps up.
@@ -130,7 +125,7 @@ impl Runner {
 
     fn report(&mut self, trouble: Trouble, error: &(dyn std::error::Error + 'static)) {
         if self.trouble.as_ref() != Some(&trouble) {
-            let (error, redis) = (chain(error), &self.shared.server);
+            let (error, redis) = (causes(error), &self.shared.server);
             tracing::error!(error, address = %redis, projection = NAME, "the projection does not go on; trying again");
             self.trouble = Some(trouble);
         }
@@ -168,7 +163,7 @@ impl Runner {
             let Some(last) = batch.last() else {
                 if let Some(error) = batch.broken.take() {
                     // An event that can't be read is never skipped.
-                    store.note(&place.tag, &chain(&error)).await?;
+                    store.note(&place.tag, &causes(&error)).await?;
                     return Err(error.into());
                 }
                 self.went_well();

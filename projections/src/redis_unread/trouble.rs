@@ -1,7 +1,8 @@
 //! What a failure is called in the log, so that what lasts is told once.
 
 use super::failure::Failure;
-use crate::{ProjectionError, feed::FeedError, patience::chain};
+use crate::{ProjectionError, feed::FeedError};
+use verbatim_application::error::causes;
 use verbatim_application::ports::LogError;
 
 /// What does not work. A server that is away fails in many ways: refused, hung up, no answer.
@@ -26,7 +27,7 @@ impl Trouble {
             {
                 Self::EventStore
             }
-            other => Self::Other(chain(other)),
+            other => Self::Other(causes(other)),
         }
     }
 }

@@ -1,10 +1,7 @@
 //! The task that notices what other nodes append.
 
 use super::{append::CHANNEL, rows};
-use crate::{
-    chain::chain,
-    postgres::connect::{CONNECT_LIMIT, Target},
-};
+use crate::postgres::connect::{CONNECT_LIMIT, Target};
 use sqlx::postgres::{PgListener, PgPoolOptions};
 use std::{sync::Arc, time::Duration};
 use tokio::{
@@ -12,6 +9,7 @@ use tokio::{
     time::{MissedTickBehavior, interval, timeout},
 };
 use tokio_util::task::AbortOnDropHandle;
+use verbatim_application::error::causes;
 
 /// How often the log itself is asked, so that a lost notification costs no more than this; on the connection that listens,
 /// so that one that is dead is noticed.
@@ -63,7 +61,7 @@ async fn run(target: Target, hint: Hint) {
         };
         // Once for each outage, however often it is tried.
         if !std::mem::replace(&mut away, true) {
-            tracing::error!(error = chain(&error), "the event log no longer tells what others append");
+            tracing::error!(error = causes(&error), "the event log no longer tells what others append");
         }
         tokio::time::sleep(RETRY).await;
     }
