@@ -9,9 +9,9 @@ use crate::{
 use sea_orm::{DatabaseTransaction, DbErr};
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
-use verbatim_application::error::causes;
 use verbatim_application::{
     codec::Envelope,
+    error::causes,
     ports::{Broadcast, Stretch},
     push::{Push, trace_back},
 };

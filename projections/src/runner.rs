@@ -16,9 +16,9 @@ use sea_orm::DbErr;
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use verbatim_application::error::causes;
 use verbatim_application::{
     codec::DecodeError,
+    error::causes,
     ports::{Broadcast, READ_BATCH_MAX},
     push::Push,
 };

@@ -7,8 +7,8 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 use tokio::sync::broadcast::{self, error::RecvError};
-use verbatim_application::error::causes;
 use verbatim_application::{
+    error::causes,
     ports::{Delivery, PushSource, REPLAY_MAX, ReadError},
     push::Push,
 };

@@ -6,8 +6,8 @@ use super::{
     wire::{self, Channel, Control},
 };
 use redis::{PushInfo, PushKind, Value};
-use verbatim_application::error::causes;
 use verbatim_application::{
+    error::causes,
     ports::{REPLAY_MAX, ReadError},
     push::Push,
 };

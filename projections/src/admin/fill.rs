@@ -10,8 +10,7 @@ use crate::{
 };
 use sea_orm::{DatabaseTransaction, DbErr};
 use std::{sync::Arc, time::Duration};
-use verbatim_application::error::causes;
-use verbatim_application::ports::READ_BATCH_MAX;
+use verbatim_application::{error::causes, ports::READ_BATCH_MAX};
 use verbatim_migrations::read_models::create_views;
 
 /// Most events of one transaction. It bounds how long the live runner has to wait for the database.

@@ -11,8 +11,7 @@ use std::{
 };
 use tokio::{sync::Notify, time::Instant};
 use uuid::Uuid;
-use verbatim_application::error::causes;
-use verbatim_application::ports::UnreadReader;
+use verbatim_application::{error::causes, ports::UnreadReader};
 use verbatim_domain::MemberId;
 
 /// How often the connection is tried when nobody reads, so that one that nobody answers on is noticed.

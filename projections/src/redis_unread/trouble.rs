@@ -2,8 +2,7 @@
 
 use super::failure::Failure;
 use crate::{ProjectionError, feed::FeedError};
-use verbatim_application::error::causes;
-use verbatim_application::ports::LogError;
+use verbatim_application::{error::causes, ports::LogError};
 
 /// What does not work. A server that is away fails in many ways: refused, hung up, no answer.
 #[derive(Debug, PartialEq, Eq)]
