@@ -2,7 +2,7 @@
 
 use crate::{
     codec::{About, Envelope},
-    trace::TraceContext,
+    trace::{EVENT_LINES_MAX, TraceContext},
     views::{MessageView, UnreadView},
 };
 use serde::{Deserialize, Serialize};
@@ -20,13 +20,16 @@ pub struct Push {
     /// The step of a trace that led to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<TraceContext>,
+    /// The request or session that it came with; left out where no line of the log would name it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub correlation_id: Option<String>,
 }
 
 impl Push {
     /// A change of which it is not known what led to it.
     #[must_use]
     pub fn new(position: u64, room_id: RoomId, change: Change) -> Self {
-        Self { position, room_id, change, trace: None }
+        Self { position, room_id, change, trace: None, correlation_id: None }
     }
 
     /// The ids that it names.
@@ -46,6 +49,7 @@ impl Push {
 
 /// Says of each change what led to it, if its event says so. Both are in log order.
 pub fn trace_back(pushes: &mut [Push], events: &[Envelope]) {
+    let each = events.len() <= EVENT_LINES_MAX;
     let mut events = events.iter().peekable();
     let mut trace = (0, None);
     for push in pushes {
@@ -56,6 +60,9 @@ pub fn trace_back(pushes: &mut [Push], events: &[Envelope]) {
             && position == push.position
         {
             push.trace = event.trace();
+            if each || push.trace.is_some_and(TraceContext::is_sampled) {
+                push.correlation_id = event.metadata().correlation_id;
+            }
         }
     }
 }

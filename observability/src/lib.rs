@@ -8,6 +8,7 @@ mod spans;
 pub use host::{free_bytes, host_name};
 pub use logging::{
     FIELDS, FieldType, LogFile, Logging, LoggingError, Options, Output, check_line, init, logs_to_stdout,
+    tell_later,
 };
 pub use metrics::Metrics;
 pub use spans::{

@@ -25,6 +25,7 @@ pub(super) fn tell(pushes: &[Push], took: Duration) {
             spans::record(step, SpanKind::Producer, Ended::now(took), say);
         }
         tracing::info!(
+            correlation_id = push.correlation_id,
             causation_id = push.trace.as_ref().map(|trace| display(trace.span_id())),
             trace_id = push.trace.as_ref().map(|trace| display(trace.trace_id())),
             room_id = about.room_id.map(display),

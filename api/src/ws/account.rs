@@ -10,8 +10,8 @@ use crate::{
 };
 use std::{sync::Arc, time::Instant};
 use verbatim_application::{AppError, Done, ErrorClass, TraceContext, commands::Sent, error::causes};
-use verbatim_domain::{MemberId, RoomId};
-use verbatim_observability::SpanKind;
+use verbatim_domain::{MemberId, MessageId, RoomId};
+use verbatim_observability::{SpanKind, tell_later};
 
 /// A frame whose outcome is not known yet. Whatever happens, it is told once: dropped untold, the client has gone.
 pub(super) struct Account {
@@ -91,23 +91,26 @@ impl Account {
     /// A message is durable.
     pub(super) fn accepted(mut self, done: &Done<Sent>) {
         let latency_us = self.count("ok");
-        self.tell_message(done, latency_us);
+        let Sent { message_id, room_id, seq, .. } = done.value;
+        let position = done.position;
+        tell_later(move || self.tell_message((message_id, room_id, seq), position, latency_us));
     }
 
     /// Messages are durable that were sent as one.
     pub(super) fn all_accepted(mut self, all: &[Done<Sent>]) {
         let latency_us = self.count("ok");
         for done in all {
-            self.tell_message(done, latency_us);
+            let Sent { message_id, room_id, seq, .. } = done.value;
+            self.tell_message((message_id, room_id, seq), done.position, latency_us);
         }
         self.room = None;
         tell!(self, info, { latency_us, events = all.len(), }, "answered");
     }
 
-    fn tell_message(&mut self, done: &Done<Sent>, latency_us: u64) {
-        let Sent { message_id, room_id, seq, .. } = &done.value;
-        self.room = Some(*room_id);
-        tell!(self, info, { message_id = %message_id, seq, position = done.position, latency_us, }, "accepted");
+    fn tell_message(&mut self, message: (MessageId, RoomId, u64), position: u64, latency_us: u64) {
+        let (message_id, room_id, seq) = message;
+        self.room = Some(room_id);
+        tell!(self, info, { message_id = %message_id, seq, position, latency_us, }, "accepted");
     }
 
     /// It was refused, or something of ours has failed.

@@ -59,6 +59,9 @@ async fn a_request_is_followed_to_its_push_by_trace_and_by_message() {
         // The request is the step that led to all else.
         let field = if line["msg"] == "answered" { "span_id" } else { "causation_id" };
         assert_eq!(line[field], *step, "{line:?}");
+        if line["msg"] != "answered" {
+            assert_eq!(line["correlation_id"], "mine", "{line:?}");
+        }
     }
     for message in ["appended", "projected"] {
         let of_it: Vec<&Line> = having(&lines, "msg", message);

@@ -51,10 +51,8 @@ async fn one(
     rooms: &[RoomId],
     watched: bool,
 ) -> Result<Summary, Error> {
-    let log = stand.folder().join("verbatim.log").display().to_string();
-    let setting = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-    stand.launch.env =
-        vec![if watched { setting("VERBATIM_LOG_FILE", &log) } else { setting("VERBATIM_LOG", "off") }];
+    // Standard output is a file.
+    stand.launch.env = if watched { vec![] } else { vec![("VERBATIM_LOG".to_owned(), "off".to_owned())] };
     stand.start().await?;
     stand.log_in().await?;
     let _scraper = if watched { Some(Scraper::start(&stand.launch.base())?) } else { None };

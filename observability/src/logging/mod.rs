@@ -2,15 +2,18 @@
 
 mod count;
 mod fields;
+mod later;
 mod line;
 mod queue;
 mod rolling;
 
 pub(crate) use count::{LOG_EVENTS, LOG_LINES_LOST};
 pub use fields::{FIELDS, FieldType, check_line};
+pub use later::tell_later;
 pub use rolling::LogFile;
 
 use count::Count;
+use later::LaterGuard;
 use line::{Lines, Sink};
 use queue::{Queue, QueueGuard};
 use rolling::Rolling;
@@ -99,7 +102,11 @@ pub enum LoggingError {
 /// Logging at work. Dropping it writes what is queued: keep it until the end of the process.
 #[must_use = "what is queued is written when this is dropped"]
 #[derive(Debug, Default)]
-pub struct Logging(Vec<QueueGuard>);
+pub struct Logging {
+    // First: what is made last goes into the queues.
+    _later: Option<LaterGuard>,
+    queues: Vec<QueueGuard>,
+}
 
 /// Passes events on to a layer, and keeps the begin and end of spans from it: the bunyan formatter writes a line for each,
 /// so that every request would stand in the log three times, once before its route is known. The fields of spans are in
@@ -142,16 +149,19 @@ pub fn init(options: Options<'_>) -> Result<Logging, LoggingError> {
         Output::Service => {
             let (queue, guard) = Queue::start("log-stdout", stdout()).map_err(LoggingError::Thread)?;
             sinks.push(Sink::Queue(queue));
-            logging.0.push(guard);
+            logging.queues.push(guard);
             ON_STDOUT.store(true, Ordering::Relaxed);
         }
+    }
+    if options.output == Output::Service {
+        logging._later = Some(later::start().map_err(LoggingError::Thread)?);
     }
     if let Some(file) = options.file {
         let path = file.path.display().to_string();
         let rolling = Rolling::open(file).map_err(|source| LoggingError::File { path, source })?;
         let (queue, guard) = Queue::start("log-file", rolling).map_err(LoggingError::Thread)?;
         sinks.push(Sink::Queue(queue));
-        logging.0.push(guard);
+        logging.queues.push(guard);
     }
     let lines = (!sinks.is_empty()).then(|| {
         let lines = Lines::new(options.name, options.node, sinks);

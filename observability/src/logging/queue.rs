@@ -16,11 +16,16 @@ use std::{
 /// Most bytes that wait; lines that come then are lost, and counted.
 const BYTES_MAX: usize = 8 * 1024 * 1024;
 /// How long lines are gathered.
-const GATHER: Duration = Duration::from_millis(20);
+pub(super) const GATHER: Duration = Duration::from_millis(20);
 /// So much is written without gathering more; a buffer that has grown beyond is let go.
 const GATHERED_MAX: usize = 1024 * 1024;
 /// How long the last lines may take when the process ends: nobody may be reading.
 const FLUSH_LIMIT: Duration = Duration::from_secs(1);
+
+/// What a lock guards, also after a panic while it was held: that left whole lines behind, or parts of one at worst.
+pub(super) fn poisoned<T>(result: Result<T, PoisonError<T>>) -> T {
+    result.unwrap_or_else(PoisonError::into_inner)
+}
 
 #[derive(Default)]
 struct State {
@@ -36,8 +41,7 @@ struct Shared {
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
-        // A panic while it was held left whole lines behind, or parts of one at worst.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        poisoned(self.state.lock())
     }
 }
 
@@ -101,12 +105,10 @@ impl Drop for QueueGuard {
 
 /// Lines that can be written now; none at the end.
 fn gathered(shared: &Shared, mut spare: Vec<u8>) -> Vec<u8> {
-    let wait_over = PoisonError::into_inner;
     let waits = |state: &mut State| state.lines.is_empty() && !state.ends;
-    let state = shared.more.wait_while(shared.state(), waits).unwrap_or_else(wait_over);
+    let state = poisoned(shared.more.wait_while(shared.state(), waits));
     let gathers = |state: &mut State| state.lines.len() < GATHERED_MAX && !state.ends;
-    let (mut state, _) =
-        shared.more.wait_timeout_while(state, GATHER, gathers).unwrap_or_else(|e| e.into_inner());
+    let (mut state, _) = poisoned(shared.more.wait_timeout_while(state, GATHER, gathers));
     spare.clear();
     std::mem::replace(&mut state.lines, spare)
 }
