@@ -109,16 +109,16 @@ pub(super) struct Connection {
     end: &'static str,
 }
 
-pub(super) async fn run(
+/// Begins a session. Boxed: futures that it is moved through would each have room for it.
+pub(super) fn open(
     socket: WebSocketStream<Upgraded>,
     realtime: Arc<Realtime>,
     ticket: Option<AccessClaims>,
     trace: Option<TraceContext>,
-) {
+) -> Box<Connection> {
     let (outbox, inbox) = outbox();
     let now = Instant::now();
-    let observer = realtime.observer.clone();
-    let connection = Connection {
+    Box::new(Connection {
         socket,
         decoder: Decoder::new(Limits::default()),
         protocol: Session::new(HeartBeatPolicy::default()),
@@ -142,24 +142,31 @@ pub(super) async fn run(
         last_received: now,
         timer: Box::pin(tokio::time::sleep_until(now + CONNECT_LIMIT)),
         end: "client_gone",
-    };
-    observer.opened("stomp");
-    let id = connection.id.clone();
-    let (reason, caller) = connection.serve().await;
-    observer.closed("stomp", reason);
-    let member_id = caller.map(|caller| tracing::field::display(caller.member_id));
-    tracing::info!(request_id = &*id, member_id, code = reason, "session ended");
+    })
 }
 
 impl Connection {
-    async fn serve(mut self) -> (&'static str, Option<Caller>) {
+    /// Serves the client until one of both ends it.
+    pub(super) async fn run(mut self: Box<Self>) {
+        let observer = self.realtime.observer.clone();
+        observer.opened("stomp");
+        self.serve().await;
+        let (id, caller, code) = (self.id.clone(), self.caller, self.end);
+        // What is in flight is told of before.
+        drop(self);
+        observer.closed("stomp", code);
+        let member_id = caller.map(|caller| tracing::field::display(caller.member_id));
+        tracing::info!(request_id = &*id, member_id, code, "session ended");
+    }
+
+    async fn serve(&mut self) {
         loop {
             if matches!(self.phase, Phase::Open)
                 && self.flushing.is_none()
                 && self.out.is_empty()
                 && let Some(resume) = self.slots.due()
             {
-                self.resume(resume).await;
+                Box::pin(self.resume(resume)).await;
             }
             self.write();
             match self.wake().await {
@@ -171,11 +178,11 @@ impl Connection {
                 Wake::Overflow => self.overflowed(),
                 Wake::Stop => self.drain(None, CloseCode::Restart, "server_stopping"),
                 Wake::Timer => self.look_at_the_clock(),
-                Wake::Gone => return (self.end, self.caller),
+                Wake::Gone => return,
             }
             self.drained();
             if matches!(self.phase, Phase::Over) {
-                return (self.end, self.caller);
+                return;
             }
         }
     }
@@ -273,7 +280,8 @@ impl Connection {
                 Ok(Some(StompItem::Frame(frame))) => {
                     let account = self.account(Some(&frame));
                     let action = self.protocol.handle(frame);
-                    self.act(action, account).await;
+                    // Boxed, as is a resume: a connection that waits for frames holds no room for what they need.
+                    Box::pin(self.act(action, account)).await;
                 }
                 Ok(Some(StompItem::HeartBeat)) => {}
                 Ok(None) => return,

@@ -92,8 +92,7 @@ impl Endpoint for WsEndpoint {
                 .max_message_size(Some(MESSAGE_BYTES_MAX))
                 .max_frame_size(Some(MESSAGE_BYTES_MAX));
             let socket = WebSocketStream::from_raw_socket(socket, Role::Server, Some(config)).await;
-            // Boxed: the future holds the session, and the spawned one would hold it and this scope side by side.
-            Box::pin(connection::run(socket, realtime, claims, trace)).await;
+            connection::open(socket, realtime, claims, trace).run().await;
             drop(place);
         });
         Ok(response.finish())
