@@ -444,8 +444,10 @@ async fn nonsense_in_the_position_is_mended_by_the_runner() {
         let base = Vandal::new(&redis).await.base;
         assert_eq!(redis.cli(&["HSET", &format!("{base}:meta"), field, value]).trim(), "0");
         eventually("another version", async || {
+            // First: the status must be that of the other version.
+            let another = Vandal::new(&redis).await.base != base;
             let status = running.unread.admin().status().await.unwrap();
-            Vandal::new(&redis).await.base != base && status.lag == 0 && !status.closed
+            another && status.lag == 0 && !status.closed
         })
         .await;
         running.settle(&log).await;
