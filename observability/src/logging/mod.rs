@@ -2,6 +2,7 @@
 
 mod count;
 mod fields;
+mod gathering;
 mod later;
 mod line;
 mod queue;
@@ -150,11 +151,9 @@ pub fn init(options: Options<'_>) -> Result<Logging, LoggingError> {
             let (queue, guard) = Queue::start("log-stdout", stdout()).map_err(LoggingError::Thread)?;
             sinks.push(Sink::Queue(queue));
             logging.queues.push(guard);
+            logging._later = Some(later::start().map_err(LoggingError::Thread)?);
             ON_STDOUT.store(true, Ordering::Relaxed);
         }
-    }
-    if options.output == Output::Service {
-        logging._later = Some(later::start().map_err(LoggingError::Thread)?);
     }
     if let Some(file) = options.file {
         let path = file.path.display().to_string();

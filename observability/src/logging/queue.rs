@@ -2,115 +2,50 @@
 //! them at once, which costs a quarter of writing one by one. (tracing-appender, which wakes its thread for each line,
 //! took 1.8 µs a line where this takes 0.8, and lost lines without a word when the disk was full.)
 
-use super::LOG_LINES_LOST;
+use super::{
+    LOG_LINES_LOST,
+    gathering::{self, Gathering, Guard},
+};
 use std::{
     io::{self, Write},
-    sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        mpsc::{self, Receiver},
-    },
-    thread,
-    time::Duration,
+    sync::Arc,
 };
 
 /// Most bytes that wait; lines that come then are lost, and counted.
 const BYTES_MAX: usize = 8 * 1024 * 1024;
-/// How long lines are gathered.
-pub(super) const GATHER: Duration = Duration::from_millis(20);
 /// So much is written without gathering more; a buffer that has grown beyond is let go.
 const GATHERED_MAX: usize = 1024 * 1024;
-/// How long the last lines may take when the process ends: nobody may be reading.
-const FLUSH_LIMIT: Duration = Duration::from_secs(1);
-
-/// What a lock guards, also after a panic while it was held: that left whole lines behind, or parts of one at worst.
-pub(super) fn poisoned<T>(result: Result<T, PoisonError<T>>) -> T {
-    result.unwrap_or_else(PoisonError::into_inner)
-}
-
-#[derive(Default)]
-struct State {
-    lines: Vec<u8>,
-    ends: bool,
-}
-
-#[derive(Default)]
-struct Shared {
-    state: Mutex<State>,
-    more: Condvar,
-}
-
-impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
-        poisoned(self.state.lock())
-    }
-}
 
 /// The way in.
-pub(super) struct Queue(Arc<Shared>);
+pub(super) struct Queue(Arc<Gathering<u8>>);
 
-/// Dropping it writes what waits, within [`FLUSH_LIMIT`].
-#[derive(Debug)]
-pub(super) struct QueueGuard {
-    shared: Arc<Shared>,
-    ended: Receiver<()>,
-}
-
-impl std::fmt::Debug for Shared {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Shared")
-    }
-}
+/// Dropping it writes what waits.
+pub(super) type QueueGuard = Guard<u8>;
 
 impl Queue {
     /// Starts the thread that writes to `out`.
     pub(super) fn start(name: &str, out: impl Write + Send + 'static) -> io::Result<(Self, QueueGuard)> {
-        let shared = Arc::new(Shared::default());
-        let (end, ended) = mpsc::channel();
-        let of_thread = shared.clone();
-        thread::Builder::new().name(name.to_owned()).spawn(move || {
-            write_all(&of_thread, out);
-            drop(end);
-        })?;
-        Ok((Self(shared.clone()), QueueGuard { shared, ended }))
+        let (gathering, guard) = gathering::start(name, |gathering| write_all(gathering, out))?;
+        Ok((Self(gathering), guard))
     }
 
     /// Queues a line in parts; never waits for more than the memory.
     pub(super) fn push(&self, parts: &[&[u8]]) {
         let size: usize = parts.iter().map(|part| part.len()).sum();
-        let mut state = self.0.state();
-        let before = state.lines.len();
+        let mut state = self.0.lock();
+        let before = state.waiting.len();
         if before + size > BYTES_MAX {
             LOG_LINES_LOST.inc();
             return;
         }
         for part in parts {
-            state.lines.extend_from_slice(part);
+            state.waiting.extend_from_slice(part);
         }
         drop(state);
-        // Else the thread is awake already: it gathers, or writes and then looks again.
         if before == 0 || (before < GATHERED_MAX && before + size >= GATHERED_MAX) {
-            self.0.more.notify_one();
+            self.0.wake();
         }
     }
-}
-
-impl Drop for QueueGuard {
-    fn drop(&mut self) {
-        self.shared.state().ends = true;
-        self.shared.more.notify_one();
-        // Disconnected: all is written. Too late: nobody reads, and the process must end all the same.
-        let _ = self.ended.recv_timeout(FLUSH_LIMIT);
-    }
-}
-
-/// Lines that can be written now; none at the end.
-fn gathered(shared: &Shared, mut spare: Vec<u8>) -> Vec<u8> {
-    let waits = |state: &mut State| state.lines.is_empty() && !state.ends;
-    let state = poisoned(shared.more.wait_while(shared.state(), waits));
-    let gathers = |state: &mut State| state.lines.len() < GATHERED_MAX && !state.ends;
-    let (mut state, _) = poisoned(shared.more.wait_timeout_while(state, GATHER, gathers));
-    spare.clear();
-    std::mem::replace(&mut state.lines, spare)
 }
 
 /// What was left when writing failed.
@@ -135,11 +70,11 @@ fn write(out: &mut impl Write, lines: &[u8]) -> Result<(), Unwritten> {
     out.flush().map_err(|error| Unwritten { bytes: 0, error })
 }
 
-fn write_all(shared: &Shared, mut out: impl Write) {
+fn write_all(gathering: &Gathering<u8>, mut out: impl Write) {
     let mut spare = Vec::new();
     let mut failing = false;
     loop {
-        let lines = gathered(shared, std::mem::take(&mut spare));
+        let mut lines = gathering.take(GATHERED_MAX, std::mem::take(&mut spare));
         if lines.is_empty() {
             return;
         }
@@ -155,6 +90,7 @@ fn write_all(shared: &Shared, mut out: impl Write) {
             failing = false;
         }
         if lines.capacity() <= GATHERED_MAX {
+            lines.clear();
             spare = lines;
         }
     }
@@ -163,6 +99,10 @@ fn write_all(shared: &Shared, mut out: impl Write) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::{
+        sync::mpsc::{self, Receiver},
+        time::Duration,
+    };
 
     /// Hands on what is written, and waits for leave to go on.
     struct Slow {
