@@ -11,6 +11,7 @@ use std::{
     collections::BTreeSet,
     sync::{Arc, atomic::Ordering},
 };
+use tokio::task::JoinHandle;
 use verbatim_domain::{MemberId, RoomId};
 use verbatim_projections::{Difference, ProjectionError, RedisUnreadAdmin, Stage};
 use verbatim_servers::{Proxy, Redis, RedisCluster};
@@ -157,14 +158,23 @@ async fn begun(redis: &Redis, count: &str) {
     .await;
 }
 
+/// A rebuild by another process, begun and not ended for its log can't be read; and that log.
+async fn hanging_rebuild(
+    redis: &Redis,
+    log: &Arc<MemoryLog>,
+) -> (Arc<MemoryLog>, JoinHandle<Result<(), ProjectionError>>) {
+    let hanging = MemoryLog::with(log.all());
+    hanging.broken.store(true, Ordering::SeqCst);
+    let admin = other_process(&redis.url(), &hanging);
+    let task = tokio::spawn(async move { admin.rebuild(&mut |_| {}).await });
+    begun(redis, "2").await;
+    (hanging, task)
+}
+
 #[tokio::test]
 async fn of_two_rebuilds_the_later_one_wins() {
     let (redis, log, world, running) = filled().await;
-    let hanging = MemoryLog::with(log.all());
-    hanging.broken.store(true, Ordering::SeqCst);
-    let first = other_process(&redis.url(), &hanging);
-    let first = tokio::spawn(async move { first.rebuild(&mut |_| {}).await });
-    begun(&redis, "2").await;
+    let (hanging, first) = hanging_rebuild(&redis, &log).await;
     let second = other_process(&redis.url(), &log);
     second.rebuild(&mut |_| {}).await.unwrap();
     hanging.broken.store(false, Ordering::SeqCst);
@@ -180,11 +190,7 @@ async fn of_two_rebuilds_the_later_one_wins() {
 #[tokio::test]
 async fn a_rebuild_that_dies_leaves_the_live_version_and_is_cleared_away() {
     let (redis, log, _, running) = filled().await;
-    let hanging = MemoryLog::with(log.all());
-    hanging.broken.store(true, Ordering::SeqCst);
-    let dying = other_process(&redis.url(), &hanging);
-    let task = tokio::spawn(async move { dying.rebuild(&mut |_| {}).await });
-    begun(&redis, "2").await;
+    let (_hanging, task) = hanging_rebuild(&redis, &log).await;
     task.abort();
     let _ = task.await;
     let admin = running.unread.admin();

@@ -4,7 +4,7 @@
 mod common;
 
 use common::{
-    Backend, Bench, FixedClock, LIMIT, assert_verified,
+    Backend, Bench, FixedClock, LIMIT, Running, assert_verified,
     elections::Usurper,
     eventually,
     model::Model,
@@ -99,14 +99,20 @@ async fn break_off_a_switch(bench: &Bench) {
     tables::execute(bench, view).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_runner_undoes_a_switch_that_was_broken_off() {
+/// Read models on MySQL that another process has rebuilt.
+async fn rebuilt_once() -> (Bench, World, Running) {
     let bench = Bench::new(Backend::MySql);
     let mut world = World::populated(3, 2);
     bench.log.write(world.take());
     let running = bench.start().await;
     bench.settle(&running.models).await;
     other_process(&bench).await.rebuild(&NAMES, &mut |_| {}).await.unwrap();
+    (bench, world, running)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_runner_undoes_a_switch_that_was_broken_off() {
+    let (bench, mut world, running) = rebuilt_once().await;
     break_off_a_switch(&bench).await;
     world.act(&Act::Send { room: 0, member: 0 });
     bench.log.write(world.take());
@@ -119,12 +125,7 @@ async fn the_runner_undoes_a_switch_that_was_broken_off() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_next_operator_undoes_a_switch_that_was_broken_off() {
-    let bench = Bench::new(Backend::MySql);
-    let mut world = World::populated(3, 2);
-    bench.log.write(world.take());
-    let running = bench.start().await;
-    bench.settle(&running.models).await;
-    other_process(&bench).await.rebuild(&NAMES, &mut |_| {}).await.unwrap();
+    let (bench, _, running) = rebuilt_once().await;
     running.stop().await;
     break_off_a_switch(&bench).await;
     other_process(&bench).await.drop_old("unread").await.unwrap();
@@ -135,12 +136,7 @@ async fn the_next_operator_undoes_a_switch_that_was_broken_off() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_undoes_the_switch_of_one_who_lives() {
-    let bench = Bench::new(Backend::MySql);
-    let mut world = World::populated(3, 2);
-    bench.log.write(world.take());
-    let running = bench.start().await;
-    bench.settle(&running.models).await;
-    other_process(&bench).await.rebuild(&NAMES, &mut |_| {}).await.unwrap();
+    let (bench, mut world, running) = rebuilt_once().await;
     let living = tables::connect(&bench).await;
     let lock = "SELECT GET_LOCK(CONCAT('verbatim:', LEFT(DATABASE(), 55)), 0)";
     sea_orm::ConnectionTrait::execute_unprepared(&living, lock).await.unwrap();
